@@ -53,10 +53,7 @@ class PictureFolder:
             raise ValueError(
                 f"PictureFolder: labels must be {len(files)} integers, got {y.dtype} of shape {y.shape}"
             )
-        if channels not in _MODES:
-            raise ValueError(f"PictureFolder: channels must be 1 (grey) or 3 (RGB), got {channels!r}")
-        if fit not in ("crop", "stretch"):
-            raise ValueError(f"PictureFolder: fit must be 'crop' or 'stretch', got {fit!r}")
+        _check_form("PictureFolder", channels, fit)
         if transform is not None and not callable(transform):
             raise TypeError(f"PictureFolder: transform must be callable, got {transform!r}")
         self.files = tuple(files)
@@ -98,6 +95,7 @@ def read_picture(
     Image.MAX_IMAGE_PIXELS. ImportError where Pillow is missing.
     """
     _require_pillow()
+    _check_form("read_picture", channels, fit)
     wanted = None if size is None else check.pair("read_picture", "size", size, 1)
     with open_regular(path) as (file, _):
         try:
@@ -106,8 +104,7 @@ def read_picture(
         except (FormatError, MemoryError):
             raise
         except Exception as error:
-            # Pillow's decoders raise whatever the bytes lead them to; only a real failure of the disk has a
-            # number.
+            # Pillow's decoders raise whatever the bytes lead them to; only the system's errors have a number.
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             raise FormatError(path, None, f"{type(error).__name__}: {error}", "a whole picture") from error
@@ -190,6 +187,13 @@ def _convert(picture: "Image.Image", path: PathType, mode: str) -> "Image.Image"
             "RGBA"
         )  # the palette's transparency, if any, is not lost on the way with a warning
     return picture if picture.mode == mode else picture.convert(mode)
+
+
+def _check_form(op: str, channels: int, fit: Fit) -> None:
+    if isinstance(channels, bool) or channels not in _MODES:
+        raise ValueError(f"{op}: channels must be 1 (grey) or 3 (RGB), got {channels!r}")
+    if fit not in ("crop", "stretch"):
+        raise ValueError(f"{op}: fit must be 'crop' or 'stretch', got {fit!r}")
 
 
 def _require_pillow() -> None:

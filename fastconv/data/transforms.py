@@ -84,7 +84,7 @@ class RandomCrop:
 
 @dataclass(frozen=True)
 class CenterCrop:
-    """Cut the window of `size`, an int or (vertical, horizontal), in the middle; odd remainders go at the end.
+    """Cut the window of `size`, an int or (vertical, horizontal), in the middle; odd rests go at the end.
 
     (N, C, H, W) -> (N, C, *size); ValueError where the picture is smaller than `size`.
     """
