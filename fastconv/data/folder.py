@@ -1,7 +1,6 @@
 """Folders of pictures, one subfolder a class, decoded batch by batch.
 Pillow is imported only here and only when a picture is read; no picture may make it do more than decode."""
 
-import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from ..formats.errors import FormatError
 from ..formats.files import PathType, open_regular
 from . import _arguments as check
-from .dataset import scale_bytes
+from .dataset import ArrayDataset, scale_bytes
 from .split import Split, stratified_split
 
 if TYPE_CHECKING:
@@ -74,15 +73,22 @@ class PictureFolder:
     ) -> tuple[np.ndarray, np.ndarray]:
         """`(x, y)` of the pictures at `indices` (1-d integers from 0 to N-1), decoded now."""
         chosen = check.indices("PictureFolder.batch", indices, len(self))
-        pixels = np.empty((len(chosen), *self.size, self.channels), np.uint8)
-        for row, index in enumerate(chosen.tolist()):
-            pixels[row] = read_picture(
-                self.files[index], size=self.size, channels=self.channels, fit=self.fit
-            )
-        x = scale_bytes(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+        x = scale_bytes(self._pixels(chosen))
         if self.transform is not None:
             x = self.transform(x, generator)
         return x, self.y[chosen]
+
+    def in_memory(self) -> ArrayDataset:
+        """The same data set, equal batches, with every picture decoded now: one byte a pixel and channel."""
+        return ArrayDataset(self._pixels(np.arange(len(self))), self.y, self.transform)
+
+    def _pixels(self, chosen: np.ndarray) -> np.ndarray:
+        """uint8 (N, channels, height, width) of the pictures at `chosen`."""
+        x = np.empty((len(chosen), self.channels, *self.size), np.uint8)
+        for row, index in enumerate(chosen.tolist()):
+            picture = read_picture(self.files[index], size=self.size, channels=self.channels, fit=self.fit)
+            x[row] = picture.transpose(2, 0, 1)
+        return x
 
 
 def read_picture(
@@ -210,11 +216,15 @@ def _subfolders(root: Path) -> list[Path]:
 
 def _walk(folder: Path) -> Iterator[Path]:
     """Picture files below `folder`, sorted; links to folders are not followed, so that it ends."""
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if name.lower().endswith(_SUFFIXES) and not name.startswith("."):
                 yield Path(parent, name)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _divided(root: Path) -> tuple[Path, Path] | None:
@@ -228,8 +238,6 @@ def _divided(root: Path) -> tuple[Path, Path] | None:
 
 def _scan(root: Path, known: tuple[str, ...] | None = None) -> tuple[list[Path], np.ndarray, tuple[str, ...]]:
     """Files, labels (indices into `known`, or into the classes found) and class names, in sorted order."""
-    if not root.exists():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(root))
     folders = _subfolders(root)
     classes = tuple(folder.name for folder in folders) if known is None else known
     files: list[Path] = []

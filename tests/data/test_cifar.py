@@ -1,12 +1,14 @@
 """CIFAR-10 and CIFAR-100 binary files: records, labels, lengths, folders."""
 
 import os
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from fastconv.data import load_cifar10, load_cifar100, read_cifar10, read_cifar100
 from fastconv.formats import FormatError
+from fastconv.formats.files import open_regular
 
 
 @pytest.fixture
@@ -85,6 +87,22 @@ def test_mutations_give_pictures_or_a_format_error(tmp_path, cifar_bytes, mutati
         except FormatError:
             pass
     assert accepted > 0
+
+
+@pytest.mark.parametrize("length", [3073, 4 * 3073])
+def test_file_that_changes_while_it_is_read(tmp_path, cifar_bytes, monkeypatch, length):
+    path = tmp_path / "b.bin"
+    path.write_bytes(cifar_bytes(3)[0])
+
+    @contextmanager
+    def change(path):
+        with open_regular(path) as (file, size):
+            os.truncate(path, length)
+            yield file, size
+
+    monkeypatch.setattr("fastconv.data.cifar.open_regular", change)
+    with pytest.raises(FormatError, match="a file that changed while it was read"):
+        read_cifar10(path)
 
 
 def test_sparse_giant_is_refused(tmp_path):

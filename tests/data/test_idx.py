@@ -11,6 +11,7 @@ import pytest
 
 from fastconv.data import load_idx_folder, read_idx
 from fastconv.formats import FormatError
+from fastconv.formats.files import open_regular
 
 
 @pytest.fixture
@@ -149,6 +150,20 @@ def test_mutations_give_an_array_or_a_format_error(write, idx_bytes, mutations, 
         except FormatError as error:
             assert error.path == str(path)
     assert accepted > 0
+
+
+def test_file_that_shrinks_while_it_is_read(write, idx_bytes, monkeypatch):
+    path = write(idx_bytes(np.zeros(100_000, np.uint8)))
+
+    @contextmanager
+    def shrink(path):
+        with open_regular(path) as (file, size):
+            os.truncate(path, 50_000)
+            yield file, size
+
+    monkeypatch.setattr("fastconv.data.idx.open_regular", shrink)
+    with pytest.raises(FormatError, match="byte 50000: found the end of the data, expected 50008 more bytes"):
+        read_idx(path)
 
 
 def test_not_a_regular_file(tmp_path):
