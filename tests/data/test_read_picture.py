@@ -1,5 +1,6 @@
 """Decoding of pictures: formats, modes, sizes, and pictures that are broken or hostile."""
 
+import errno
 import io
 import os
 import struct
@@ -150,6 +151,27 @@ def test_mutations_give_a_picture_or_a_format_error(tmp_path, picture, mutations
             except FormatError as error:
                 assert error.path == str(path)
     assert accepted > 0
+
+
+def test_tiff_offset_to_nowhere(tmp_path):
+    path = tmp_path / "p.tif"
+    for offset in (0, 7, 2**31, 2**63, 2**64 - 1):
+        path.write_bytes(
+            struct.pack("<2sHHHQ", b"II", 43, 8, 0, offset) + bytes(100)
+        )  # BigTIFF: 8-byte offsets
+        with pytest.raises(FormatError):
+            read_picture(path)
+
+
+def test_failing_disk_is_not_the_fault_of_the_picture(tmp_path, save_picture, picture, monkeypatch):
+    path = save_picture(tmp_path / "p.png", picture)
+
+    def fail(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        read_picture(path)
 
 
 @pytest.mark.parametrize("side", [9_500, 13_500, 60_000, 2**31 - 1])
