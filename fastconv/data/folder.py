@@ -111,7 +111,7 @@ def read_picture(
         except (FormatError, MemoryError):
             raise
         except Exception as error:
-            # Pillow's decoders raise whatever the bytes lead them to. The system's own errors have a number, but
+            # Pillow's decoders raise whatever the bytes lead them to. The system's own errors have a number;
             # EINVAL is the bytes' doing as well: an offset (TIFF) to where no file reaches.
             if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
                 raise

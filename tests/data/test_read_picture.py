@@ -102,6 +102,14 @@ def test_size_by_cropping_the_middle(tmp_path, save_picture):
     assert (stretched[:, [0, 14]] == 0).all()
 
 
+def test_jpeg_is_never_decoded_smaller_than_needed(tmp_path, save_picture):
+    blocks = np.random.default_rng(0).integers(0, 2, (20, 20, 1), np.uint8) * np.full(3, 255, np.uint8)
+    detailed = blocks.repeat(8, axis=0).repeat(8, axis=1)
+    jpg = read_picture(save_picture(tmp_path / "p.jpg", detailed, quality=95), size=80)
+    png_ = read_picture(save_picture(tmp_path / "p.png", detailed), size=80)
+    assert abs(jpg.astype(int) - png_).mean() < 3
+
+
 @pytest.mark.parametrize("fit", ["crop", "stretch"])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (5, 5), (200, 301)])
 def test_any_picture_comes_to_size(tmp_path, save_picture, shape, fit):
@@ -181,7 +189,7 @@ def test_decompression_bombs(tmp_path, side):
     for action in ("error", "ignore"):  # Pillow only warns up to twice its limit
         with warnings.catch_warnings():
             warnings.simplefilter(action)
-            with pytest.raises(FormatError):
+            with pytest.raises(FormatError, match="pixels"):
                 read_picture(path, size=4)
 
 
