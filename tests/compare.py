@@ -1,5 +1,5 @@
-"""The comparisons that every numerical test uses. A comparison fails by raising MismatchError; it never accepts a
-result of another shape or dtype, a number for a NaN, or an infinity of the other sign."""
+"""The comparisons that every numerical test uses. A comparison fails by raising MismatchError; it never
+accepts a result of another shape or dtype, a number for a NaN, or an infinity of the other sign."""
 
 import numpy as np
 
@@ -20,17 +20,15 @@ def results(value) -> list[np.ndarray]:
 def _refuse(reason: str, got: np.ndarray, want: np.ndarray, bad: np.ndarray, repro: str) -> None:
     where = tuple(int(i) for i in np.argwhere(bad)[0])
     raise MismatchError(
-        f"{reason} at {where}: got {got[where]!r}, expected {want[where]!r}; {int(bad.sum())} of {bad.size} differ"
-        f"\nreproduce: {repro}"
+        f"{reason} at {where}: got {got[where]!r}, expected {want[where]!r}; "
+        f"{int(bad.sum())} of {bad.size} differ\nreproduce: {repro}"
     )
 
 
 def same_form(got: np.ndarray, want: np.ndarray, repro: str) -> None:
     """Equal shape and dtype."""
     if got.shape != want.shape or got.dtype != want.dtype:
-        raise MismatchError(
-            f"got {got.dtype} {got.shape}, expected {want.dtype} {want.shape}\nreproduce: {repro}"
-        )
+        raise MismatchError(f"got {got.dtype} {got.shape}, expected {want.dtype} {want.shape}\nreproduce: {repro}")
 
 
 def same_values(got: np.ndarray, want: np.ndarray, repro: str) -> None:
@@ -44,9 +42,7 @@ def same_values(got: np.ndarray, want: np.ndarray, repro: str) -> None:
 def same_bits(got: np.ndarray, want: np.ndarray, repro: str) -> None:
     """Equal bit for bit, NaN payloads and signs of zero included."""
     same_form(got, want, repro)
-    as_bytes = [
-        np.ascontiguousarray(a).reshape(-1).view(np.uint8).reshape(a.size, a.itemsize) for a in (got, want)
-    ]
+    as_bytes = [np.ascontiguousarray(a).reshape(-1).view(np.uint8).reshape(a.size, a.itemsize) for a in (got, want)]
     bad = (as_bytes[0] != as_bytes[1]).any(axis=1).reshape(got.shape)
     if bad.any():
         _refuse("bits differ", got, want, bad, repro)
@@ -63,7 +59,7 @@ def within(got: np.ndarray, want: np.ndarray, bound: np.ndarray | float, repro: 
     alike = (got == want) | ((got != got) & (want != want))
     bad = ~np.where(finite, close, alike)
     if bad.any():
-        excess = "" if not finite.any() else f" (largest error {np.abs(got - want)[finite].max():.3g})"
+        excess = "" if not finite.any() else f" (largest error {np.abs(got[finite] - want[finite]).max():.3g})"
         _refuse(f"error above {np.max(bound):.3g}{excess}", got, want, bad, repro)
 
 

@@ -39,9 +39,7 @@ def forward(n) -> Iterator[Bad]:
     yield from calls(2, good, E, *((rf"x.*\b{x.ndim}\b", {"x": x}) for x in odd))
     for w in (zeros(6, 2, *three[1:]), zeros(6, 2, *three, 3)):
         yield from calls(3, good, E, ("weight", {"weight": w}))
-    yield from calls(
-        4, good, E, (r"weight.*\b2\b.*\b3\b|weight.*\b3\b.*\b2\b", {"weight": zeros(6, 3, *three)})
-    )
+    yield from calls(4, good, E, (r"weight.*\b2\b.*\b3\b|weight.*\b3\b.*\b2\b", {"weight": zeros(6, 3, *three)}))
     yield from calls(5, good, E, *((rf"bias.*\b{k}\b", {"bias": zeros(k)}) for k in (1, 5, 7)))
     yield from calls(6, good, E, *(("bias", {"bias": b}) for b in (zeros(), zeros(6, 1), zeros(1, 6))))
     yield from calls(8, {}, E, ("x|weight", {"x": zeros(2, 0, *five), "weight": zeros(6, 0, *three)}))
@@ -70,12 +68,8 @@ def forward(n) -> Iterator[Bad]:
     yield from calls(28, good, E, *((name, {name: 1 << 70}) for name in huge))
     yield from calls(30, bare, E, ("empty", {"dilation": (1 << 31) - 1}), ("", {"dilation": (1 << 62)}))
     yield from calls(31, good, E, ("padding", {"padding": -1}), ("padding", {"padding": ((0, -1),) * n}))
-    yield from calls(
-        32, good, (ValueError, MemoryError), ("", {"padding": 1 << 62}), ("", {"padding": (1 << 63) - 1})
-    )
-    yield from calls(
-        36, good, E, ("padding", {"padding": "smae"}), ("padding", {"padding": ((1, 2, 3),) * n})
-    )
+    yield from calls(32, good, (ValueError, MemoryError), ("", {"padding": 1 << 62}), ("", {"padding": (1 << 63) - 1}))
+    yield from calls(36, good, E, ("padding", {"padding": "smae"}), ("padding", {"padding": ((1, 2, 3),) * n}))
     yield from calls(49, good, E, ("same|padding", {"padding": "same", "stride": 2}))
     yield from calls(58, good, TypeError, ("groups", {"groups": None}))
     enormous = wide(1 << 40, 4, *five), wide(1 << 40, 2, *three)
@@ -104,9 +98,7 @@ def backward(n) -> Iterator[Bad]:
     yield from calls(1, good, ValueError, ("x", {"x": x[0]}))
     yield from calls(4, good, ValueError, ("weight", {"weight": zeros(6, 3, *(3,) * n)}))
     yield from calls(18, good, ValueError, ("groups", {"groups": 0}))
-    yield from calls(
-        50, good, (TypeError, ValueError), ("needs", {"needs": (True,)}), ("needs", {"needs": 1})
-    )
+    yield from calls(50, good, (TypeError, ValueError), ("needs", {"needs": (True,)}), ("needs", {"needs": 1}))
 
 
 def grad_input(n) -> Iterator[Bad]:
@@ -153,14 +145,10 @@ def transposed(n) -> Iterator[Bad]:
     yield from calls(9, good, E, ("weight", {"weight": zeros(4, 0, *(3,) * n)}))
     yield from calls(10, good, E, ("x", {"x": zeros(2, 4, *(0,) * n)}))
     yield from calls(20, good, E, ("groups", {"groups": 3}))
-    yield from calls(
-        47, good, E, ("output_padding", {"output_padding": 1}), ("output_padding", {"output_padding": -1})
-    )
+    yield from calls(47, good, E, ("output_padding", {"output_padding": 1}), ("output_padding", {"output_padding": -1}))
     yield from calls(47, good, E, ("output_padding", {"output_padding": 3, "stride": 2, "dilation": 3}))
     yield from calls(48, good, E, ("empty|padding", {"padding": 3}))
-    yield from calls(
-        76, good, (ValueError, MemoryError), ("", {"stride": 1 << 62}), ("", {"dilation": 1 << 62})
-    )
+    yield from calls(76, good, (ValueError, MemoryError), ("", {"stride": 1 << 62}), ("", {"dilation": 1 << 62}))
 
 
 def transposed_backward(n) -> Iterator[Bad]:

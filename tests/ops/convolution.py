@@ -32,9 +32,7 @@ def _common(axes):
     yield geometry(2, 3, 4, plane, three, dilation=2, padding=2)
     yield geometry(2, 3, 4, plane, (2,) * axes, padding="same", dilation=3)
     yield geometry(2, 3, 4, plane, three, padding="valid")
-    yield geometry(
-        2, 3, 4, plane, three, padding=((2, 0),) + ((0, 1),) * (axes - 1), stride=(3,) + (1,) * (axes - 1)
-    )
+    yield geometry(2, 3, 4, plane, three, padding=((2, 0),) + ((0, 1),) * (axes - 1), stride=(3,) + (1,) * (axes - 1))
     yield geometry(1, 2, 3, plane, tuple(s + 2 for s in plane), padding=1)  # case 16
     yield geometry(1, 2, 3, plane, (2,) * axes, padding=4)  # case 34
     yield geometry(1, 2, 3, ones, three, padding=1, stride=7)  # cases 17 and 27
@@ -80,9 +78,7 @@ def counts(spatial, kernel, *, stride=1, padding=0, dilation=1, **_):
         return v if isinstance(v, tuple) else (v,) * axes
 
     sizes = []
-    for size, k, s, d, p in zip(
-        spatial, kernel, each(stride), each(dilation), pairs(padding, axes), strict=True
-    ):
+    for size, k, s, d, p in zip(spatial, kernel, each(stride), each(dilation), pairs(padding, axes), strict=True):
         total = d * (k - 1) if padding == "same" else sum(p)
         sizes.append((size + total - d * (k - 1) - 1) // s + 1)
     return tuple(sizes)
@@ -122,9 +118,7 @@ def _transposed(axes):
     plane, three, ones = (3, 4, 5)[3 - axes :], (3,) * axes, (1,) * axes
     yield from (geometry(2, c, 4, plane, three, padding=1) for c in TAILS)
     yield from (geometry(1, 4, k, plane, three, stride=2, bias=False) for k in TAILS)
-    yield from (
-        geometry(1, 3, 4, (*ones[1:], w), (*ones[1:], 3), stride=(*ones[1:], 2)) for w in range(1, 34)
-    )
+    yield from (geometry(1, 3, 4, (*ones[1:], w), (*ones[1:], 3), stride=(*ones[1:], 2)) for w in range(1, 34))
     yield geometry(0, 3, 4, plane, three)
     yield geometry(2, 3, 4, plane, (2,) * axes, stride=2)
     yield geometry(2, 3, 4, plane, three, stride=2, padding=1, output_padding=1)

@@ -55,9 +55,7 @@ def _bad_norm(training) -> Iterator[Bad]:
 
 def _bad_norm_backward() -> Iterator[Bad]:
     good = {"dy": zeros(2, 3, 4), "x": zeros(2, 3, 4), "mean": zeros(3), "var": zeros(3)}
-    yield from calls(
-        98, good, ValueError, *(("dy", {"dy": zeros(*s)}) for s in ((2, 3, 5), (1, 3, 4), (2, 3)))
-    )
+    yield from calls(98, good, ValueError, *(("dy", {"dy": zeros(*s)}) for s in ((2, 3, 5), (1, 3, 4), (2, 3))))
     yield from calls(5, good, ValueError, *((v, {v: zeros(2)}) for v in ("mean", "var", "weight")))
 
 
@@ -75,9 +73,7 @@ def _linear(kind) -> tuple[Case, ...]:
     cases = []
     for N, i, o in sizes:
         shapes = {"x": (N, i), "weight": (o, i)}
-        shapes = (
-            {"dy": (N, o), **shapes} if kind == "backward" else shapes | ({"bias": (o,)} if N != 3 else {})
-        )
+        shapes = {"dy": (N, o), **shapes} if kind == "backward" else shapes | ({"bias": (o,)} if N != 3 else {})
         terms = max(i, o, N) if kind == "backward" else i + 1
         cases.append(Case(shapes, {}, terms, large=N * i * o > 100_000))
     return tuple(cases)
@@ -101,9 +97,7 @@ def _bad_linear() -> Iterator[Bad]:
 
 def _bad_linear_backward() -> Iterator[Bad]:
     good = {"dy": zeros(2, 4), "x": zeros(2, 3), "weight": zeros(4, 3)}
-    yield from calls(
-        98, good, ValueError, *(("dy", {"dy": zeros(*s)}) for s in ((2, 3), (3, 4), (2, 5), (8,)))
-    )
+    yield from calls(98, good, ValueError, *(("dy", {"dy": zeros(*s)}) for s in ((2, 3), (3, 4), (2, 5), (8,))))
     yield from calls(4, good, ValueError, ("weight|x", {"weight": zeros(4, 2)}))
 
 

@@ -16,9 +16,7 @@ def _shapes():
 
 
 def _elementwise(names, exact, **settings) -> tuple[Case, ...]:
-    return tuple(
-        Case(dict.fromkeys(names, shape), settings, 2, exact, np.prod(shape) > 50_000) for shape in _shapes()
-    )
+    return tuple(Case(dict.fromkeys(names, shape), settings, 2, exact, np.prod(shape) > 50_000) for shape in _shapes())
 
 
 def _along_axis(names) -> tuple[Case, ...]:
@@ -36,9 +34,7 @@ def _chain(name, through, *kept):
 
     def gradient(functional, arrays, settings, y, dy):
         passed = {k: v for k, v in settings.items() if k in kept}
-        return {
-            "x": getattr(functional, name + "_backward")(dy, arrays["x"] if through == "x" else y, **passed)
-        }
+        return {"x": getattr(functional, name + "_backward")(dy, arrays["x"] if through == "x" else y, **passed)}
 
     return gradient
 

@@ -75,10 +75,7 @@ class Op:
         """The array arguments of a case: `how` is "integers", "normal" or "distinct"."""
         rng = np.random.default_rng((seed, self.cases.index(case)))
         dtype = np.dtype(dtype)
-        return {
-            name: self.fills.get(name, floats)(rng, shape, dtype, how, case)
-            for name, shape in case.shapes.items()
-        }
+        return {name: self.fills.get(name, floats)(rng, shape, dtype, how, case) for name, shape in case.shapes.items()}
 
     def samples(self, rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Arrays, dict[str, Any]]]:
         """(array arguments, other arguments) of every case, for those who need no more than arrays."""
@@ -87,7 +84,7 @@ class Op:
 
     def repro(self, case: Case, how: str, seed: int, dtype: Any) -> str:
         """One line that runs this case again."""
-        target, threads = fastconv.targets()[0], fastconv.get_num_threads()
+        target, threads = fastconv.target(), fastconv.get_num_threads()
         where = f"FASTCONV_TARGET={target} FASTCONV_NUM_THREADS={threads} python tests/replay.py"
         return f"{where} {self.name} {self.cases.index(case)} {how} {np.dtype(dtype)} {seed}  # {case}"
 
