@@ -58,7 +58,7 @@ def test_bad_inputs_of_the_row(op):
 @every_op
 def test_a_refusal_leaves_nothing_behind(op):
     """Arguments keep their contents and reference counts; the next good call is right."""
-    case, good = base(op)
+    _, good = base(op)
     wanted = compare.results(op.function(**good))
     for bad in [*everywhere(op), *(op.bad() if op.bad else ())]:
         arrays = {

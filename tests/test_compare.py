@@ -57,9 +57,9 @@ def test_bits_tell_zeros_and_payloads_apart():
 
 def test_a_bound_is_a_bound():
     want = np.array([1.0, 2.0])
-    compare.within(want + [0, 1e-3], want, np.array([0, 1e-3 + 1e-12]), "line")
+    compare.within(want + np.array([0, 1e-3]), want, np.array([0, 1e-3 + 1e-12]), "line")
     with pytest.raises(MismatchError, match="largest error"):
-        compare.within(want + [0, 1e-3], want, np.array([1, 0.9e-3]), "line")
+        compare.within(want + np.array([0, 1e-3]), want, np.array([1, 0.9e-3]), "line")
 
 
 def test_outputs_of_zeros_are_not_trusted():

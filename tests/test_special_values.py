@@ -20,12 +20,16 @@ def chosen(op):
     return small[:: max(1, len(small) // 24)]
 
 
-def within(op, case, arrays, repro):
+def within(op, case, arrays, repro, loose=False):
+    """The op agrees with the reference; with `loose` it may be non-finite where the reference is not."""
     wanted = checks.expected(op, case, arrays)
     # where an infinity meets the bound, only equality counts
     finite = {k: np.nan_to_num(a, nan=1, posinf=1, neginf=1) for k, a in arrays.items()}
     bounds = op.error_bound(case, finite, checks.expected(op, case, finite), checks.EPS[np.dtype(np.float32)])
     for got, want, bound in zip(checks.called(op, case, arrays), wanted, bounds, strict=True):
+        if loose:
+            assert not np.isfinite(got[~np.isfinite(want)]).any(), repro
+            got = np.where(np.isfinite(got), got, want)
         compare.within(got, want, bound, repro)
 
 
@@ -40,7 +44,8 @@ def test_special_values_at_many_places(op):
             for value, spot in ((v, s) for v in SPECIAL for s in spots):
                 arrays = {**plain, name: array.copy()}
                 arrays[name].flat[spot] = value
-                within(op, case, arrays, f"{op.repro(case, 'integers', 0, 'float32')} {name}.flat[{spot}]={value}")
+                repro = f"{op.repro(case, 'integers', 0, 'float32')} {name}.flat[{spot}]={value}"
+                within(op, case, arrays, repro, name in op.loose and not np.isfinite(value))
 
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])

@@ -166,11 +166,18 @@ def _rows(n) -> Iterator[Op]:
         gradient=_gradient(forward + "_backward"),
         bad=lambda: bad.forward(n),
     )
-    yield Op(forward + "_backward", tuple(_cases(n, "backward")), linear=("dy",), bad=lambda: bad.backward(n))
+    yield Op(
+        forward + "_backward",
+        tuple(_cases(n, "backward")),
+        linear=("dy",),
+        loose=("weight",),
+        bad=lambda: bad.backward(n),
+    )
     yield Op(
         forward + "_grad_input",
         tuple(_cases(n, "grad_input")),
         linear=("dy", "weight"),
+        loose=("weight",),
         bad=lambda: bad.grad_input(n),
     )
     yield Op(
@@ -182,6 +189,7 @@ def _rows(n) -> Iterator[Op]:
     yield Op(
         transpose,
         tuple(_transposed_cases(n, False)),
+        loose=("weight",),
         linear=("x", "weight", "bias"),
         gradient=_gradient(transpose + "_backward"),
         bad=lambda: bad.transposed(n),

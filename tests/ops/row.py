@@ -60,6 +60,7 @@ class Op:
     fills: dict[str, Fill] = field(default_factory=dict)
     linear: tuple[str, ...] = ()
     sparse: bool = False
+    loose: tuple[str, ...] = ()
     gradient: Callable[[Any, Arrays, dict, Any, np.ndarray], Arrays] | None = None
     bad: Callable[[], Iterator[Bad]] | None = None
 
