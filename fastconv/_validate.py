@@ -1,5 +1,5 @@
-"""Judges arguments: the one place that raises TypeError and ValueError for arrays and sizes. Every text names the operation, the
-argument, what was given and what was expected. Nothing here computes."""
+"""Judges arguments: the one place that raises TypeError and ValueError for arrays and sizes. Every text names the
+operation, the argument, what was given and what was expected. Nothing here computes."""
 
 from __future__ import annotations
 

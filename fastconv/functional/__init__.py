@@ -1,4 +1,5 @@
-"""The functional API: NumPy arrays in, NumPy arrays out, no state. Each function has a plain NumPy twin in fastconv.reference."""
+"""The functional API: NumPy arrays in, NumPy arrays out, no state. Each function has a plain NumPy twin in
+fastconv.reference."""
 
 from fastconv.functional.conv import (
     conv1d,

@@ -1,5 +1,5 @@
-"""What the convolutions of one, two and three dimensions share: arguments judged, results allocated, one call of a kernel. `axes` is
-the number of spatial axes. Called by the public functions of conv.py and conv_transpose.py only."""
+"""What the convolutions of one, two and three dimensions share: arguments judged, results allocated, one call of a
+kernel. `axes` is the number of spatial axes. Called by the public functions of conv.py and conv_transpose.py only."""
 
 from __future__ import annotations
 

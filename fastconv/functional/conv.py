@@ -1,8 +1,7 @@
 """Convolution and its gradients, in one, two and three dimensions, on the same kernels.
 
-Array shapes below are those of layout "NCHW"; with layout "NHWC" the channels are the last axis of x, y and their gradients.
-Weights are always (K, C / groups, *kernel).
-"""
+Array shapes below are those of layout "NCHW"; with layout "NHWC" the channels are the last axis of x, y and their
+gradients. Weights are always (K, C / groups, *kernel). """
 
 from __future__ import annotations
 
