@@ -1,7 +1,7 @@
 """Transposed convolution (the gradient of a convolution to its input, used forwards) and its gradients.
 
 Array shapes below are those of layout "NCHW"; with layout "NHWC" the channels are the last axis of x, y and their
-gradients. """
+gradients."""
 
 from __future__ import annotations
 

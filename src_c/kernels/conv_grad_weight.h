@@ -89,6 +89,8 @@ static void NAME(pack_dy)(const NAME(grad_weight_job) *job, const NAME(chunk) *c
                     UNROLL(8)
                     for (int m = 0; m < TILE_M; m++) NAME(vstore)(to + m * VL, r[m]);
                 }
+            if (w->y_c == 1 && rows == TILE_M)
+                for (; q < w->out[2]; q++, to += TILE_M) memcpy(to, from + q * w->y_s[2], TILE_M * sizeof(T));
             for (; q < w->out[2]; q++, to += TILE_M) {
                 for (ptrdiff_t m = 0; m < rows; m++) to[m] = from[m * w->y_c + q * w->y_s[2]];
                 for (ptrdiff_t m = rows; m < TILE_M; m++) to[m] = 0;
