@@ -1,5 +1,6 @@
-"""Works out what a convolution reads and writes, from validated arguments, and refuses what is impossible. Dimensions are one letter
-each, as in src_c/fastconv.h: N batch, C and K input and output channels, H W input, R S kernel, P Q output, G groups."""
+"""Works out what a convolution reads and writes, from validated arguments, and refuses what is impossible. Dimensions
+are one letter each, as in src_c/fastconv.h: N batch, C and K input and output channels, H W input, R S kernel, P Q
+output, G groups."""
 
 from __future__ import annotations
 
@@ -9,6 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastconv import _validate as check
+
+ALGORITHMS = ("auto", "direct", "winograd")
+"""In the order of enum fc_algorithm of src_c/fastconv.h."""
 
 LETTERS = {
     ("NCHW", 1): "(N, C, W)",
@@ -21,7 +25,8 @@ LETTERS = {
 
 
 class Conv(NamedTuple):
-    """A convolution that is possible. `fields` fills the C struct fc_conv; `x_shape` and `y_shape` are in the caller's layout."""
+    """A convolution that is possible. `fields` fills the C struct fc_conv; `x_shape` and `y_shape` are in the
+    caller's layout."""
 
     fields: tuple[int, ...]
     x_shape: tuple[int, ...]
@@ -76,6 +81,7 @@ def conv(
     dilation: Any,
     groups: Any,
     layout: str,
+    algorithm: str = "auto",
 ) -> Conv:
     """The geometry of a forward convolution of these shapes; raises ValueError where there is none."""
     axes = len(weight_shape) - 2
@@ -108,7 +114,7 @@ def conv(
     step = tuple(1 if p == 1 else s for p, s in zip(out, stride, strict=True))
     before = tuple(p[0] for p in pairs)
     fields = (n, c, k, groups, *in_3d(space, 1), *in_3d(kernel, 1), *in_3d(tuple(out), 1), *in_3d(step, 1))
-    fields += (*in_3d(before, 0), *in_3d(dilation, 1), int(layout == "NHWC"))
+    fields += (*in_3d(before, 0), *in_3d(dilation, 1), int(layout == "NHWC"), ALGORITHMS.index(algorithm))
     return Conv(fields, x_shape, weight_shape, y_shape)
 
 
@@ -123,8 +129,9 @@ def conv_transpose(
     groups: Any,
     layout: str,
 ) -> Conv:
-    """The convolution whose gradient to the input is this transposed convolution: its `y_shape` is the given x, its `x_shape` the
-    result. Sizes as PyTorch: (in - 1) * stride - before - after + dilation * (kernel - 1) + output_padding + 1."""
+    """The convolution whose gradient to the input is this transposed convolution: its `y_shape` is the given x, its
+    `x_shape` the result. Sizes as PyTorch: (in - 1) * stride - before - after + dilation * (kernel - 1) +
+    output_padding + 1."""
     axes = len(weight_shape) - 2
     strides = check.sizes(op, "stride", stride, axes, 1)
     dilations = check.sizes(op, "dilation", dilation, axes, 1)
@@ -164,7 +171,7 @@ def conv_transpose(
         *in_3d(weight_shape[2:], 1),
     )
     fields += (*in_3d(spatial(x_shape, layout), 1), *in_3d(step, 1), *in_3d(tuple(g[0] for g in grown), 0))
-    fields += (*in_3d(dilations, 1), int(layout == "NHWC"))
+    fields += (*in_3d(dilations, 1), int(layout == "NHWC"), 0)
     return Conv(fields, y_shape, weight_shape, x_shape)
 
 

@@ -4,9 +4,12 @@
 #include "tile.h"
 #include "window.h"
 #include "conv_dense.h"
+#include "winograd.h"
+#include "conv_winograd.h"
 #include "conv_depthwise.h"
 #include "conv_grad_weight.h"
 #include "conv.h"
+#include "linear.h"
 #include "reduce.h"
 #include "peak.h"
 
@@ -14,11 +17,13 @@ const fc_kernels JOIN(NAME(fc_kernels), TARGET) = {
     .target = TEXT(TARGET),
     .element_size = sizeof(T),
     .lanes = VL,
+    .conv_algorithm = NAME(conv_algorithm),
     .conv_packed_size = NAME(conv_packed_size),
     .conv_pack = NAME(conv_pack),
     .conv_forward = NAME(conv_forward),
     .conv_grad_input = NAME(conv_grad_input),
     .conv_grad_weight = NAME(conv_grad_weight),
+    .linear_few = NAME(linear_few),
     .channel_sum = NAME(channel_sum),
     .fma_peak = NAME(fma_peak),
 };
