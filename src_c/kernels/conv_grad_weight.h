@@ -293,7 +293,8 @@ static void NAME(plan_grad_weight)(NAME(grad_weight_job) *job) {
     /* Private sums pay while they are few next to the pixels each part sums. */
     const ptrdiff_t pixels = w->n * window_pixels(w);
     job->parts = smaller(smaller(PARTS, PARTS_BYTES / (job->size * (ptrdiff_t)sizeof(T))), pixels / (2 * NAME(RUN)));
-    if (job->parts < 4) job->parts = 1;
+    const double work = (double)pixels * (double)(job->planes * job->tiles * TILE_M) * (double)(job->columns * VL);
+    if (job->parts < 4 || work / (double)job->parts > 4 * LONGEST_TASK) job->parts = 1;
 
     const ptrdiff_t dy_bytes = job->planes * job->tiles * TILE_M * w->out[2] * (ptrdiff_t)sizeof(T);
     const ptrdiff_t x_bytes = job->layout == NAME(BLOCKED) ? job->planes * job->blocks * VBYTES * job->width * w->step[1]
