@@ -88,6 +88,13 @@ static ptrdiff_t NAME(choose)(const window *w, ptrdiff_t algorithm, NAME(taps_3x
     return worth ? FC_WINOGRAD : FC_DIRECT;
 }
 
+/* Whether the gradient to the weight goes by Winograd: its sums are four times the weight, so it needs pixels to pay for them. */
+static int NAME(choose_gradient)(const window *w, ptrdiff_t algorithm, NAME(taps_3x3) *taps) {
+    enum { LEAST_PIXELS = 784 };
+    if (NAME(choose)(w, algorithm, taps) == FC_DIRECT) return 0;
+    return algorithm == FC_WINOGRAD || w->n * window_pixels(w) >= LEAST_PIXELS;
+}
+
 static ptrdiff_t NAME(packed_size)(const window *w, ptrdiff_t algorithm) {
     if (NAME(is_depthwise)(w)) return w->groups * w->k * w->c * w->taps;
     return algorithm == FC_WINOGRAD ? NAME(winograd_packed_size)(w) : NAME(dense_packed_size)(w);
@@ -193,6 +200,7 @@ static int NAME(conv_grad_input)(const fc_conv *s, const void *dy, const void *w
 
 static int NAME(conv_grad_weight)(const fc_conv *s, const void *dy, const void *x, void *dw) {
     window w;
+    NAME(taps_3x3) grid;
     NAME(band) band;
     ptrdiff_t *taps = NAME(alloc_taps)(s);
     if (!taps) return FC_NO_MEMORY;
@@ -203,7 +211,7 @@ static int NAME(conv_grad_weight)(const fc_conv *s, const void *dy, const void *
     else if (NAME(is_depthwise)(&w) && NAME(plan_band)(&w, &band))
         status = NAME(depthwise_grad_weight)(&w, &band, dy, x, dw);
     else
-        status = NAME(dense_grad_weight)(&w, dy, x, dw);
+        status = NAME(dense_grad_weight)(&w, NAME(choose_gradient)(&w, s->algorithm, &grid) ? &grid : NULL, dy, x, dw);
     fc_free(taps);
     return status;
 }
