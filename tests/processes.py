@@ -5,11 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fastconv
+
 HERE = Path(__file__).parent
 
 
 def environment(**changes: str) -> dict[str, str]:
-    path = os.pathsep.join(p for p in (str(HERE), os.environ.get("PYTHONPATH")) if p)
+    """This process's environment with this folder and the package on the path, and the changes."""
+    package = str(Path(fastconv.__file__).parent.parent)  # the one under test, installed or not
+    path = os.pathsep.join(p for p in (str(HERE), package, os.environ.get("PYTHONPATH")) if p)
     return {**os.environ, "PYTHONPATH": path, **changes}
 
 

@@ -73,7 +73,11 @@ def test_a_packed_weight_gives_the_same_bits(name, dtype):
     for case in op.cases:
         arrays = op.arrays(case, "normal", 0, dtype)
         wanted = checks.called(op, case, arrays)
-        kept = {k: v for k, v in case.settings.items() if k in ("stride", "padding", "dilation", "groups", "layout")}
+        kept = {
+            k: v
+            for k, v in case.settings.items()
+            if k in ("stride", "padding", "dilation", "groups", "layout", "algorithm")
+        }
         packed = fastconv.pack(arrays["weight"], input_shape=arrays["x"].shape, **kept)
         arrays["weight"] = np.full_like(arrays["weight"], np.nan)  # what was packed does not change any more
         got = op.function(**{**arrays, "weight": packed}, **case.settings)

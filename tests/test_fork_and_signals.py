@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from processes import run
+from processes import environment, run
 
 import fastconv
 
@@ -89,9 +89,8 @@ def test_pools_of_processes(method, tmp_path):
         "            assert np.array_equal(y, job(seed))\n"
         "    print('done')\n"
     )
-    path = os.pathsep.join(p for p in (str(tmp_path), os.environ.get("PYTHONPATH")) if p)
     done = subprocess.run(
-        [sys.executable, str(tmp_path / "main.py")], env={**os.environ, "PYTHONPATH": path}, timeout=90,
+        [sys.executable, str(tmp_path / "main.py")], env=environment(), timeout=90,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0 and "done" in done.stdout, done.stderr

@@ -19,17 +19,14 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 C_FILES = sorted([*(ROOT / "src_c").rglob("*.[ch]")])
 BINDING = PACKAGE / "_kernels.pyx"
 
-# What a module may import from the package, by the first part of its path; whatever is not listed may import any public part.
-# Nothing below calls up: functional -> validation -> binding; layers and all above them never reach the binding.
-BELOW = {
-    "_kernels",
-    "_validate",
-    "_geometry",
-    "_memory",
-    "config",
-    "version",
-}
-FUNCTIONAL = BELOW | {"functional"}
+# Nothing calls up: functional -> validation -> binding, whose modules begin with an underscore; layers and all
+# that is above them never reach the binding. Benchmarks measure it.
+BELOW = {"config", "version"}
+ABOVE_ALL = {"__init__", "bench"}
+
+
+def below(part):
+    return (part.startswith("_") and not part.startswith("__")) or part in BELOW
 
 
 def identified(path):
@@ -64,28 +61,12 @@ def test_import_order(path):
     used = set(imports(path))
     if part == "reference":
         assert used <= {"reference"}
-    elif part in BELOW:
-        assert used <= BELOW, "validation and binding never call up"
+    elif below(part):
+        assert all(map(below, used)), "validation and binding never call up"
     elif part == "functional":
-        assert used <= FUNCTIONAL, "the functional API never calls up"
-    elif part != "__init__":
-        assert "_kernels" not in used, "only the functional API and what is below it reaches the kernels"
-        assert not used & {"_validate", "_geometry", "_memory"} or part in VALIDATORS, "arguments are judged below"
-
-
-VALIDATORS = {
-    "layers",
-    "losses",
-    "data",
-    "optim",
-    "trainer",
-    "models",
-    "formats",
-    "schedules",
-    "compat",
-    "resize",
-    "cli",
-}
+        assert all(below(name) or name == "functional" for name in used), "the functional API never calls up"
+    elif part not in ABOVE_ALL:
+        assert "_kernels" not in used, "only the functional API and what is below it reach the kernels"
 
 
 def test_numpy_is_all_that_an_import_needs():
@@ -96,7 +77,8 @@ def test_numpy_is_all_that_an_import_needs():
     code = (
         "import sys, fastconv\n"
         "import sysconfig, os\n"
-        "own = {m.split('.')[0] for m, v in sys.modules.items() if 'site-packages' in (getattr(v, '__file__', '') or '')}\n"
+        "files = {m: getattr(v, '__file__', '') or '' for m, v in sys.modules.items()}\n"
+        "own = {m.split('.')[0] for m, file in files.items() if 'site-packages' in file}\n"
         "print(*sorted(own - {'numpy', 'fastconv', 'sitecustomize'}))"
     )
     names = run(code).stdout.split()
@@ -136,11 +118,10 @@ def test_c_sources(path):
     ):
         assert not re.search(rf"\b{word}\s*\(", text), word
     assert "Python.h" not in text and "-ffast-math" not in text
-    sizes = (
-        r"\bint\s+(n|c|k|h|w|r|s|p|q|g|size|count|length|channels|height|width|rows|columns|stride|pad|offset|index)\b"
-    )
-    assert not re.search(sizes, text), f"sizes are ptrdiff_t: {re.search(sizes, text)}"
-    assert not re.search(r"\b(long|unsigned|short)\s+(n|c|k|h|w|size|count)\b", text)
+    words = "size|count|length|channels|batch|height|width|stride|pad|offset|index|bytes|elements|planes"
+    assert not re.search(rf"\b(int|long|short|unsigned)\s+({words})\b", text), "sizes are ptrdiff_t"
+    loops = re.findall(r"for \((?:int|long|unsigned)\s+\w+ = [^;]*;([^;]*);", text)
+    assert not [loop for loop in loops if "->" in loop or "." in loop], "a counter of a size in memory is ptrdiff_t"
     if path.name not in ("parallel.c", "parallel.h"):
         assert "omp" not in re.findall(r"#\s*pragma\s+(\w+)", text) and "<omp.h>" not in text
     if path.name != "memory.c":
@@ -154,7 +135,7 @@ def test_build_flags():
         assert flag not in text
 
 
-LIMITS = {".py": 300, ".c": 450, ".h": 450, ".pyx": 450}
+LIMITS = {".py": 300, ".c": 450, ".h": 450, ".pyx": 500}
 
 
 @pytest.mark.parametrize("path", [*PYTHON, *TESTS, *C_FILES, BINDING], ids=identified)

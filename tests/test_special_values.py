@@ -111,3 +111,22 @@ def test_subnormals_are_kept():
     assert (fastconv.relu(x) == tiny).all() and (fastconv.add(x, x) == 2 * tiny).all()
     one = np.array([1.0], np.float32)
     assert (np.array([tiny]) * one)[0] != 0 and (np.array([5e-324]) * 1.0)[0] != 0
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_normalisation_keeps_channels_apart(value):
+    """A channel that holds a NaN or an infinity is lost in training, and no other."""
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal((2, 2, 5, 5, 7)).astype(np.float32)
+    plain = fastconv.batch_norm_train(x)
+    gradients = fastconv.batch_norm_backward(dy, x, *plain[1:])
+    x[1, 2, 3, 4] = value
+    for got, want in zip(fastconv.batch_norm_train(x), plain, strict=True):
+        lost = got[:, 2] if got.ndim > 1 else got[2]
+        assert not np.isfinite(lost).all()
+        others = [0, 1, 3, 4]
+        compare.same_bits(*(y[:, others] if y.ndim > 1 else y[others] for y in (got, want)), "batch_norm_train")
+    for got, want in zip(
+        fastconv.batch_norm_backward(dy, x, *fastconv.batch_norm_train(x)[1:]), gradients, strict=True
+    ):
+        compare.same_bits(*(y[:, others] if y.ndim > 1 else y[others] for y in (got, want)), "batch_norm_backward")

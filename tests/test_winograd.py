@@ -37,6 +37,10 @@ def close(got, want, limit, line):
 @pytest.mark.parametrize("padding", [0, 1, 2])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 def test_error_is_below_what_is_stated(algorithm, padding, layout):
+    if algorithm == "winograd" and layout == "NHWC":
+        with pytest.raises(ValueError, match=r"conv2d.*winograd.*NCHW"):
+            fastconv.conv2d(*operands(1, 16, 16, 9, 9, padding, layout)[:2], layout=layout, algorithm=algorithm)
+        return
     for shape in SHAPES:
         if min(shape[3:]) + 2 * padding < 3:
             continue
@@ -106,3 +110,13 @@ def test_batch_slices_give_the_same_bits(algorithm):
         compare.same_bits(np.concatenate(parts), whole, "conv2d x[i:i+1]")
     else:  # "auto" may choose by the batch
         assert np.abs(np.concatenate(parts) - whole).max() <= 8e-6 * np.abs(whole).max()
+
+
+@pytest.mark.parametrize("settings", [{"stride": 2}, {"dilation": 2}, {"layout": "NHWC"}, {"kernel": 5}, {"kernel": 1}])
+def test_winograd_is_refused_where_it_is_impossible(settings):
+    """Asked for by name it is used or refused, never replaced in silence."""
+    settings = dict(settings)
+    kernel = settings.pop("kernel", 3)
+    x, w = np.ones((1, 16, 16, 16), np.float32), np.ones((16, 16, kernel, kernel), np.float32)
+    with pytest.raises(ValueError, match="winograd"):
+        fastconv.conv2d(x, w, algorithm="winograd", **settings)

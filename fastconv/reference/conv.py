@@ -19,8 +19,11 @@ class PackedWeight:
     settings: tuple[Any, ...]
 
 
-def pack(weight, *, stride=1, padding=0, dilation=1, groups=1, input_shape=None, layout="NCHW") -> PackedWeight:
+def pack(
+    weight, *, stride=1, padding=0, dilation=1, groups=1, input_shape=None, layout="NCHW", algorithm="auto"
+) -> PackedWeight:
     """Returns what convNd takes in place of `weight` when it is called with the same settings."""
+    _algorithm(algorithm)
     w = read.array(weight, "weight")
     if not 3 <= w.ndim <= 5 or 0 in w.shape:
         raise ValueError(f"pack: weight: expected (K, C/groups, *kernel) without empty axes, got shape {w.shape}")

@@ -10,7 +10,7 @@ def upsample(x, scale_factor, mode="nearest", *, layout="NCHW"):
     "bilinear" interpolates between pixel centres (PyTorch's align_corners=False)."""
     y = read.channels_first(read.array(x, "x", 4), layout)
     for axis, parts in _interpolations(y.shape[2:], scale_factor, mode, y.dtype):
-        y = sum(_along(share, axis) * y.take(source, axis) for source, share in parts)
+        y = sum(_shared(share, axis, y.take(source, axis)) for source, share in parts)
     return read.deliver(y, layout)
 
 
@@ -23,13 +23,15 @@ def upsample_backward(dy, input_shape, scale_factor, mode="nearest", *, layout="
     for axis, parts in interpolations:
         dx = np.zeros((*d.shape[:axis], shape[axis], *d.shape[axis + 1 :]), d.dtype)
         for source, share in parts:
-            np.add.at(dx, (slice(None),) * axis + (source,), _along(share, axis) * d)
+            np.add.at(dx, (slice(None),) * axis + (source,), _shared(share, axis, d))
         d = dx
     return read.deliver(d, layout)
 
 
-def _along(share, axis):
-    return share.reshape(-1, *(1,) * (3 - axis))
+def _shared(share, axis, values):
+    """Each value times its share; a value of share 0 does not count, whatever it is."""
+    share = share.reshape(-1, *(1,) * (3 - axis))
+    return np.where(share == 0, values.dtype.type(0), share * values)
 
 
 def _interpolations(spatial, scale_factor, mode, dtype):

@@ -157,6 +157,7 @@ OPS = [
         _norms("weight", "bias") + _norms(eps=0.5),
         256.0,
         gradient=_norm_gradient(True),
+        loose=("x", "weight", "bias"),
         bad=lambda: _bad_norm(True),
     ),
     Op(
@@ -165,6 +166,7 @@ OPS = [
         + _norms("mean", "var", backward=True, training=False, eps=0.5, empty=[(0, 3, 4)]),
         1024.0,
         SPREAD,
+        loose=("dy", "x", "mean", "var", "weight"),
         linear=("dy",),
         bad=_bad_norm_backward,
     ),
