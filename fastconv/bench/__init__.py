@@ -1,0 +1,24 @@
+"""Benchmarks: shapes as data, the same operations in plain Python and NumPy, times taken interleaved, a table of ratios.
+The command line, the demo and the folder benchmarks/ all measure with this; nothing else in fastconv may import it."""
+
+from .cases import IMPLEMENTATIONS, Case, build, sample
+from .measure import medians, timed
+from .shapes import DEMO, TABLE, Row
+from .table import Result, footnote, header, line, measure_row
+
+__all__ = [
+    "DEMO",
+    "IMPLEMENTATIONS",
+    "TABLE",
+    "Case",
+    "Result",
+    "Row",
+    "build",
+    "footnote",
+    "header",
+    "line",
+    "measure_row",
+    "medians",
+    "sample",
+    "timed",
+]
