@@ -1,4 +1,5 @@
-"""Every operation that is timed, and on what, as data: one line a row; the windowed ones on shapes of real networks.
+"""Every operation that is timed, and on what, as data: one line a row; the windowed ones on shapes of real
+networks.
 `fastconv bench` has its own short list, in fastconv/bench/shapes.py, which is part of this one."""
 
 from typing import NamedTuple
@@ -41,7 +42,8 @@ WINDOWED = (
 
 
 class Plain(NamedTuple):
-    """An operation without a window of its own kind in WINDOWED. `arrays` are shapes of normal operands, by position."""
+    """An operation without a window of its own kind in WINDOWED. `arrays` are shapes of normal operands, by
+    position."""
 
     op: str
     arrays: tuple[tuple[int, ...], ...]

@@ -1,4 +1,5 @@
-"""Makes operands for a row of shapes.py and finds who can do it: fastconv, its NumPy reference, im2col, naive loops.
+"""Makes operands for a row of shapes.py and finds who can do it: fastconv, its NumPy reference, im2col,
+naive loops.
 All four have functions of the same names and signatures, so that a row needs no code of its own."""
 
 import functools
@@ -18,14 +19,17 @@ IMPLEMENTATIONS = {"fastconv": functional, "im2col": im2col, "reference": refere
 
 @dataclass(frozen=True)
 class Case:
-    """`calls[implementation]()` runs a row once; `flops` are the operations of the direct method, 0 for pooling."""
+    """`calls[implementation]()` runs a row once; `flops` are the operations of the direct method, 0 for
+    pooling."""
 
     row: Row
     calls: dict[str, Callable[[], Any]]
     flops: int
 
 
-def build(row: Row, dtype: Any = np.float32, *, seed: int = 0, among: tuple[str, ...] = tuple(IMPLEMENTATIONS)) -> Case:
+def build(
+    row: Row, dtype: Any = np.float32, *, seed: int = 0, among: tuple[str, ...] = tuple(IMPLEMENTATIONS)
+) -> Case:
     """The case of a row: normal data from `seed`, and a call for each of `among` that has the operation."""
     operands, output = _operands(row, np.dtype(dtype), np.random.default_rng(seed))
     calls = {}

@@ -1,5 +1,5 @@
-"""Takes times of several functions in one run, interleaved, so that what else the machine does hits all alike.
-It must never compare times of different runs."""
+"""Takes times of several functions in one run, interleaved, so that what else the machine does hits all
+alike. It must never compare times of different runs."""
 
 import statistics
 import time
@@ -19,7 +19,11 @@ def timed(call: Callable[[], Any], repeats: int = 1) -> float:
 
 
 def medians(
-    calls: Mapping[str, Callable[[], Any]], *, seconds: float = 1.0, min_rounds: int = 5, max_rounds: int = 200
+    calls: Mapping[str, Callable[[], Any]],
+    *,
+    seconds: float = 1.0,
+    min_rounds: int = 5,
+    max_rounds: int = 200,
 ) -> dict[str, float]:
     """Median seconds of each call over rounds in which each has one turn.
 

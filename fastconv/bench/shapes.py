@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """One operation on one shape. `op` names the function in fastconv.functional; weight is (K, C/groups, R, S)."""
+    """One operation on one shape. `op` names the function in fastconv.functional; weight is (K, C/groups,
+    R, S)."""
 
     op: str
     x: tuple[int, ...]

@@ -18,7 +18,8 @@ _TITLES = {"im2col": "im2col NumPy", "reference": "fastconv.reference", "naive":
 
 @dataclass(frozen=True)
 class Result:
-    """Median seconds of a row by implementation; GFLOP/s of fastconv and of the multiply-add peak, 0 for pooling."""
+    """Median seconds of a row by implementation; GFLOP/s of fastconv and of the multiply-add peak, 0 for
+    pooling."""
 
     row: Row
     seconds: dict[str, float]
@@ -40,9 +41,15 @@ class Result:
 
 
 def measure_row(
-    row: Row, dtype: Any = np.float32, *, seconds: float = 1.0, peers: Sequence[str] = PEERS, whole_naive: bool = False
+    row: Row,
+    dtype: Any = np.float32,
+    *,
+    seconds: float = 1.0,
+    peers: Sequence[str] = PEERS,
+    whole_naive: bool = False,
 ) -> Result:
-    """Time a row: fastconv and its peers interleaved for about `seconds`, and the peak among them for convolutions.
+    """Time a row: fastconv and its peers interleaved for about `seconds`, and the peak among them for
+    convolutions.
 
     The naive loops are timed on one sample of the batch and multiplied, unless `whole_naive`.
     """
@@ -73,7 +80,9 @@ def line(result: Result, peers: Sequence[str] = PEERS) -> str:
     columns = ""
     for peer in peers:
         have = peer in result.seconds
-        columns += f"  {_time(result.seconds[peer]):>9}{_ratio(result.ratio(peer)):>9}" if have else f"  {'-':>18}"
+        columns += (
+            f"  {_time(result.seconds[peer]):>9}{_ratio(result.ratio(peer)):>9}" if have else f"  {'-':>18}"
+        )
     peak = f"{100 * result.gflops / result.peak_gflops:.0f} %" if result.peak_gflops else "-"
     name = f"{result.row.op:<20} {_shape(result.row):<27}"
     return f"{name} {_time(result.seconds['fastconv']):>9}{columns}  {peak:>11}"
@@ -83,7 +92,9 @@ def footnote(results: Sequence[Result], peers: Sequence[str] = PEERS, *, whole_n
     """What the reader must know about the numbers."""
     lines = ["Medians of interleaved rounds in this run; '8.0x' means eight times fastconv's time."]
     if "naive" in peers and not whole_naive:
-        lines.append("(*) Python loops over N, K, P, Q, timed on one sample of the batch, times the batch size.")
+        lines.append(
+            "(*) Python loops over N, K, P, Q, timed on one sample of the batch, times the batch size."
+        )
     peaks = [r.peak_gflops for r in results if r.peak_gflops]
     if peaks:
         lines.append(

@@ -1,5 +1,5 @@
-"""The command `fastconv`: one module a subcommand, each with add_parser(subparsers) and run(args) -> exit code.
-It must never show a traceback for what a user got wrong: one line on stderr and exit code 2."""
+"""The command `fastconv`: one module a subcommand, each with add_parser(subparsers) and run(args) -> exit
+code. It must never show a traceback for what a user got wrong: one line on stderr and exit code 2."""
 
 import argparse
 import os
@@ -16,7 +16,8 @@ COMMANDS = (demo, train, info, bench)
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     parser = argparse.ArgumentParser(
-        prog="fastconv", description="Convolutional networks on a CPU from NumPy. `fastconv demo` shows all of it."
+        prog="fastconv",
+        description="Convolutional networks on a CPU from NumPy. `fastconv demo` shows all of it.",
     )
     parser.add_argument("--version", action="version", version=f"fastconv {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -26,7 +27,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line (sys.argv by default) and return its exit code: 0, 2 for bad usage, 130 for Ctrl-C."""
+    """Run the command line (sys.argv by default) and return its exit code: 0, 2 for bad usage, 130 for
+    Ctrl-C."""
     args = build_parser().parse_args(argv)
     try:
         return args.run(args)
@@ -37,6 +39,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\nfastconv: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader of our output went away (`fastconv bench | head`). Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output went away (`fastconv bench | head`). Python would complain once more at
+        # exit. os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

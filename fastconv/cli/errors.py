@@ -24,7 +24,8 @@ def require(*modules: str) -> None:
 
 @contextmanager
 def as_user_errors(what: str, *also: type[Exception]) -> Iterator[None]:
-    """Turn missing and malformed files, and the exception types of `also`, into a UserError that opens with `what`.
+    """Turn missing and malformed files, and the exception types of `also`, into a UserError that opens with
+    `what`.
 
     ValueError and TypeError belong to `also` only where they can come from nothing but what the user gave.
     """

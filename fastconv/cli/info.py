@@ -1,5 +1,5 @@
-"""`fastconv info`: what runs on this machine and why. Also the one line about it that other commands open with.
-It must only ask: nothing here changes the configuration."""
+"""`fastconv info`: what runs on this machine and why. Also the one line about it that other commands open
+with. It must only ask: nothing here changes the configuration."""
 
 import argparse
 import os
@@ -14,7 +14,9 @@ from .options import add_threads, apply_threads
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """The parser of this command."""
     parser = subparsers.add_parser(
-        "info", help="print the configuration", description="Prints version, CPU, target, threads and libraries in use."
+        "info",
+        help="print the configuration",
+        description="Prints version, CPU, target, threads and libraries in use.",
     )
     add_threads(parser)
     return parser
@@ -38,7 +40,8 @@ def headline() -> str:
 
 
 def machine(*, reason: str | None = None) -> dict[str, str]:
-    """What `fastconv info` prints; `reason` is why the number of threads is what it is, where the caller set it."""
+    """What `fastconv info` prints; `reason` is why the number of threads is what it is, where the caller
+    set it."""
     facts = config.config()
     return {
         "fastconv": str(facts["fastconv"]),

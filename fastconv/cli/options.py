@@ -42,7 +42,10 @@ def real(low: float, high: float = math.inf, *, open_low: bool = False) -> Any:
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """The option --threads; apply_threads obeys it."""
     parser.add_argument(
-        "--threads", type=whole(1), metavar="N", help="threads of the kernels (default: FASTCONV_NUM_THREADS, or all cores)"
+        "--threads",
+        type=whole(1),
+        metavar="N",
+        help="threads of the kernels (default: FASTCONV_NUM_THREADS, or all cores)",
     )
 
 
