@@ -1,5 +1,4 @@
-"""Every operation that is timed, and on what, as data: one line a row; the windowed ones on shapes of real
-networks.
+"""Every operation that is timed, and on what, as data: one line a row, on shapes of real networks.
 `fastconv bench` has its own short list, in fastconv/bench/shapes.py, which is part of this one."""
 
 from typing import NamedTuple

@@ -1,7 +1,5 @@
-"""Benchmarks: shapes as data, the same operations in plain Python and NumPy, times taken interleaved, a
-table of ratios.
-The command line, the demo and the folder benchmarks/ all measure with this; nothing else in fastconv may
-import it."""
+"""Benchmarks: shapes as data, the operations in plain Python and in NumPy, interleaved times, a table of ratios.
+The command line and the folder benchmarks/ measure with this; nothing else in fastconv may import it."""
 
 from .cases import IMPLEMENTATIONS, Case, build, sample
 from .measure import medians, timed

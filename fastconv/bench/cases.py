@@ -1,5 +1,4 @@
-"""Makes operands for a row of shapes.py and finds who can do it: fastconv, its NumPy reference, im2col,
-naive loops.
+"""Makes operands for a row of shapes.py and finds who can do it: fastconv, its reference, im2col, naive loops.
 All four have functions of the same names and signatures, so that a row needs no code of its own."""
 
 import functools

@@ -1,7 +1,5 @@
-"""The speed of this machine's multiply-add units with all threads at work: what convolutions are compared
-with.
-The one place outside the functional API that asks the binding for something; no operation may be timed
-here."""
+"""The speed of the multiply-add units with all threads at work: what convolutions are compared with.
+It asks the binding, as no other benchmark may: all the rest goes through the functional API."""
 
 import functools
 from collections.abc import Callable

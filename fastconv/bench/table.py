@@ -98,8 +98,8 @@ def footnote(results: Sequence[Result], peers: Sequence[str] = PEERS, *, whole_n
     peaks = [r.peak_gflops for r in results if r.peak_gflops]
     if peaks:
         lines.append(
-            f"FMA peak of this run: {np.median(peaks):.0f} GFLOP/s; operations are counted as the direct method's,"
-            " so Winograd may pass 100 %."
+            f"FMA peak of this run: {np.median(peaks):.0f} GFLOP/s. Operations are counted as the direct"
+            " method's, so Winograd may pass 100 %."
         )
     return "\n".join(lines)
 

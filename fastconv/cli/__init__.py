@@ -27,8 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line (sys.argv by default) and return its exit code: 0, 2 for bad usage, 130 for
-    Ctrl-C."""
+    """Run the command line (sys.argv by default); the exit code is 0, 2 for bad usage, or 130 for Ctrl-C."""
     args = build_parser().parse_args(argv)
     try:
         return args.run(args)
@@ -39,6 +38,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\nfastconv: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader of our output went away (`fastconv bench | head`). Python would complain once more at
-        # exit. os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output went away (`fastconv bench | head`); at exit Python would complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

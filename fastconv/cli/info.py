@@ -1,5 +1,5 @@
-"""`fastconv info`: what runs on this machine and why. Also the one line about it that other commands open
-with. It must only ask: nothing here changes the configuration."""
+"""`fastconv info`: what runs on this machine and why, and the one line about it that other commands open with.
+It must only ask: nothing here changes the configuration."""
 
 import argparse
 import os
@@ -35,8 +35,8 @@ def run(args: argparse.Namespace) -> int:
 def headline() -> str:
     """Version, CPU, target and threads in one line."""
     facts = config.config()
-    threads = facts["threads"]
-    return f"fastconv {facts['fastconv']} | {facts['cpu']} | {facts['target']} | {threads} thread{'s' * (threads != 1)}"
+    threads = f"{facts['threads']} thread{'s' * (facts['threads'] != 1)}"
+    return f"fastconv {facts['fastconv']} | {facts['cpu']} | {facts['target']} | {threads}"
 
 
 def machine(*, reason: str | None = None) -> dict[str, str]:

@@ -1,5 +1,4 @@
-"""Small networks for small pictures, as functions that return a Sequential; SMALL_MODELS names them for the
-command line.
+"""Small networks for small pictures; SMALL_MODELS names them for the command line.
 They must be made of layers alone: what is trained here is saved as a file that carries its architecture."""
 
 from collections.abc import Callable
