@@ -1,6 +1,7 @@
 """Folders of pictures, one subfolder a class, decoded batch by batch.
 Pillow is imported only here and only when a picture is read; no picture may make it do more than decode."""
 
+import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -110,8 +111,9 @@ def read_picture(
         except (FormatError, MemoryError):
             raise
         except Exception as error:
-            # Pillow's decoders raise whatever the bytes lead them to; only the system's errors have a number.
-            if isinstance(error, OSError) and error.errno is not None:
+            # Pillow's decoders raise whatever the bytes lead them to. The system's own errors have a number;
+            # EINVAL is the bytes' doing as well: an offset (TIFF) to where no file reaches.
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
                 raise
             raise FormatError(path, None, f"{type(error).__name__}: {error}", "a whole picture") from error
 

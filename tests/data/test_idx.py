@@ -100,6 +100,13 @@ def test_absurd_dimensions_are_refused_before_allocating(write, shape, packed):
     assert caught.value.where >= 4
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_nothing_is_not_a_data_set(write, packed):
+    content = struct.pack(">HBBII", 0, 8, 2, 3, 0)
+    with pytest.raises(FormatError, match="byte 8: found a dimension of 0, expected at least 1"):
+        read_idx(write(gzip.compress(content) if packed else content))
+
+
 def test_limit_of_size(write, idx_bytes):
     path = write(idx_bytes(np.zeros(100, np.int32)))
     assert read_idx(path, max_bytes=400).shape == (100,)

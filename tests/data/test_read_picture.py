@@ -1,5 +1,6 @@
 """Decoding of pictures: formats, modes, sizes, and pictures that are broken or hostile."""
 
+import errno
 import io
 import os
 import struct
@@ -101,6 +102,14 @@ def test_size_by_cropping_the_middle(tmp_path, save_picture):
     assert (stretched[:, [0, 14]] == 0).all()
 
 
+def test_jpeg_is_never_decoded_smaller_than_needed(tmp_path, save_picture):
+    blocks = np.random.default_rng(0).integers(0, 2, (20, 20, 1), np.uint8) * np.full(3, 255, np.uint8)
+    detailed = blocks.repeat(8, axis=0).repeat(8, axis=1)
+    jpg = read_picture(save_picture(tmp_path / "p.jpg", detailed, quality=95), size=80)
+    png_ = read_picture(save_picture(tmp_path / "p.png", detailed), size=80)
+    assert abs(jpg.astype(int) - png_).mean() < 3
+
+
 @pytest.mark.parametrize("fit", ["crop", "stretch"])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (5, 5), (200, 301)])
 def test_any_picture_comes_to_size(tmp_path, save_picture, shape, fit):
@@ -152,6 +161,27 @@ def test_mutations_give_a_picture_or_a_format_error(tmp_path, picture, mutations
     assert accepted > 0
 
 
+def test_tiff_offset_to_nowhere(tmp_path):
+    path = tmp_path / "p.tif"
+    for offset in (0, 7, 2**31, 2**63, 2**64 - 1):
+        path.write_bytes(
+            struct.pack("<2sHHHQ", b"II", 43, 8, 0, offset) + bytes(100)
+        )  # BigTIFF: 8-byte offsets
+        with pytest.raises(FormatError):
+            read_picture(path)
+
+
+def test_failing_disk_is_not_the_fault_of_the_picture(tmp_path, save_picture, picture, monkeypatch):
+    path = save_picture(tmp_path / "p.png", picture)
+
+    def fail(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        read_picture(path)
+
+
 @pytest.mark.parametrize("side", [9_500, 13_500, 60_000, 2**31 - 1])
 def test_decompression_bombs(tmp_path, side):
     path = tmp_path / "p.png"
@@ -159,7 +189,7 @@ def test_decompression_bombs(tmp_path, side):
     for action in ("error", "ignore"):  # Pillow only warns up to twice its limit
         with warnings.catch_warnings():
             warnings.simplefilter(action)
-            with pytest.raises(FormatError):
+            with pytest.raises(FormatError, match="pixels"):
                 read_picture(path, size=4)
 
 
