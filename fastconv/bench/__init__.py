@@ -1,4 +1,4 @@
-"""Benchmarks: shapes as data, the operations in plain Python and in NumPy, interleaved times, a table of ratios.
+"""Benchmarks: shapes as data, the operations in Python and NumPy, interleaved times, a table of ratios.
 The command line and the folder benchmarks/ measure with this; nothing else in fastconv may import it."""
 
 from .cases import IMPLEMENTATIONS, Case, build, sample

@@ -1,4 +1,4 @@
-"""Makes operands for a row of shapes.py and finds who can do it: fastconv, its reference, im2col, naive loops.
+"""Makes operands for a row of shapes.py and finds who can do it: fastconv, reference, im2col, naive loops.
 All four have functions of the same names and signatures, so that a row needs no code of its own."""
 
 import functools
@@ -26,9 +26,7 @@ class Case:
     flops: int
 
 
-def build(
-    row: Row, dtype: Any = np.float32, *, seed: int = 0, among: tuple[str, ...] = tuple(IMPLEMENTATIONS)
-) -> Case:
+def build(row: Row, dtype: Any = np.float32, *, seed: int = 0, among: tuple[str, ...] = tuple(IMPLEMENTATIONS)) -> Case:
     """The case of a row: normal data from `seed`, and a call for each of `among` that has the operation."""
     operands, output = _operands(row, np.dtype(dtype), np.random.default_rng(seed))
     calls = {}

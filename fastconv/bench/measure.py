@@ -1,5 +1,5 @@
-"""Takes times of several functions in one run, interleaved, so that what else the machine does hits all
-alike. It must never compare times of different runs."""
+"""Takes times of several functions in turn, so that what else the machine does hits all alike.
+It must never compare times of different runs."""
 
 import statistics
 import time

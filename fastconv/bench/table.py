@@ -80,9 +80,7 @@ def line(result: Result, peers: Sequence[str] = PEERS) -> str:
     columns = ""
     for peer in peers:
         have = peer in result.seconds
-        columns += (
-            f"  {_time(result.seconds[peer]):>9}{_ratio(result.ratio(peer)):>9}" if have else f"  {'-':>18}"
-        )
+        columns += f"  {_time(result.seconds[peer]):>9}{_ratio(result.ratio(peer)):>9}" if have else f"  {'-':>18}"
     peak = f"{100 * result.gflops / result.peak_gflops:.0f} %" if result.peak_gflops else "-"
     name = f"{result.row.op:<20} {_shape(result.row):<27}"
     return f"{name} {_time(result.seconds['fastconv']):>9}{columns}  {peak:>11}"
@@ -92,9 +90,7 @@ def footnote(results: Sequence[Result], peers: Sequence[str] = PEERS, *, whole_n
     """What the reader must know about the numbers."""
     lines = ["Medians of interleaved rounds in this run; '8.0x' means eight times fastconv's time."]
     if "naive" in peers and not whole_naive:
-        lines.append(
-            "(*) Python loops over N, K, P, Q, timed on one sample of the batch, times the batch size."
-        )
+        lines.append("(*) Python loops over N, K, P, Q, timed on one sample of the batch, times the batch size.")
     peaks = [r.peak_gflops for r in results if r.peak_gflops]
     if peaks:
         lines.append(

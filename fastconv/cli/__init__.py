@@ -1,5 +1,5 @@
-"""The command `fastconv`: one module a subcommand, each with add_parser(subparsers) and run(args) -> exit
-code. It must never show a traceback for what a user got wrong: one line on stderr and exit code 2."""
+"""The command `fastconv`: one module a subcommand, each with add_parser(subparsers) and run(args).
+It must never show a traceback for what a user got wrong: one line on stderr and exit code 2."""
 
 import argparse
 import os

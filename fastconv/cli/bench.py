@@ -18,20 +18,14 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         help="time the kernels against NumPy",
         description="Times the kernels against NumPy, interleaved in one run.",
     )
-    parser.add_argument(
-        "--only", metavar="TEXT", help="only rows whose operation contains this, such as conv or pool"
-    )
+    parser.add_argument("--only", metavar="TEXT", help="only rows whose operation contains this, such as conv or pool")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument("--batch-size", type=whole(1), metavar="N", help="use this batch size in every row")
-    parser.add_argument(
-        "--seconds", type=real(0, open_low=True), default=1.0, help="time for each row (default: 1)"
-    )
+    parser.add_argument("--seconds", type=real(0, open_low=True), default=1.0, help="time for each row (default: 1)")
     parser.add_argument(
         "--against", nargs="+", choices=PEERS, default=PEERS, help="whom to measure against (default: all)"
     )
-    parser.add_argument(
-        "--whole-naive", action="store_true", help="run the naive loops on the whole batch: minutes"
-    )
+    parser.add_argument("--whole-naive", action="store_true", help="run the naive loops on the whole batch: minutes")
     parser.add_argument("--quick", action="store_true", help="the demo's rows, a tenth of a second each")
     parser.add_argument("--json", metavar="FILE", help="write the results here too")
     add_threads(parser)
@@ -55,9 +49,7 @@ def run(args: argparse.Namespace) -> int:
     seconds = 0.1 if args.quick else args.seconds
     results = []
     for row in rows:
-        results.append(
-            bench.measure_row(row, args.dtype, seconds=seconds, peers=peers, whole_naive=args.whole_naive)
-        )
+        results.append(bench.measure_row(row, args.dtype, seconds=seconds, peers=peers, whole_naive=args.whole_naive))
         print(bench.line(results[-1], peers), flush=True)
     print(bench.footnote(results, peers, whole_naive=args.whole_naive))
     if args.json:

@@ -1,4 +1,4 @@
-"""`fastconv info`: what runs on this machine and why, and the one line about it that other commands open with.
+"""`fastconv info`: what runs on this machine and why, and the one line of it that other commands print.
 It must only ask: nothing here changes the configuration."""
 
 import argparse

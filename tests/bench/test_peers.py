@@ -1,4 +1,4 @@
-"""The naive loops and the im2col versions compute what the reference does: a benchmark against a wrong answer is none."""
+"""The naive loops and the im2col versions compute what the reference does: else their times mean nothing."""
 
 import numpy as np
 import pytest
