@@ -2,9 +2,9 @@
 The command line and the folder benchmarks/ measure with this; nothing else in fastconv may import it."""
 
 from .cases import IMPLEMENTATIONS, Case, build, sample
-from .measure import medians, timed
+from .measure import rounds, timed
 from .shapes import DEMO, TABLE, Row
-from .table import Result, footnote, header, line, measure_row
+from .table import Result, Table, measure_row
 
 __all__ = [
     "DEMO",
@@ -13,12 +13,10 @@ __all__ = [
     "Case",
     "Result",
     "Row",
+    "Table",
     "build",
-    "footnote",
-    "header",
-    "line",
     "measure_row",
-    "medians",
+    "rounds",
     "sample",
     "timed",
 ]

@@ -1,6 +1,7 @@
 """Measures rows of shapes.py and prints them as one aligned table of times and ratios.
 It must print what it measured and nothing else: no ratio over a time of another run."""
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from .cases import build, sample
-from .measure import medians, timed
+from .measure import rounds, timed
 from .peak import peak_call
 from .shapes import Row
 
 PEERS = ("im2col", "reference", "naive")
-_TITLES = {"im2col": "im2col NumPy", "reference": "fastconv.reference", "naive": "naive loops (*)"}
+_TITLES = {"im2col": "im2col NumPy", "reference": "reference", "naive": "naive loops (*)"}
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,9 @@ class Result:
 
 
 def measure_row(
-    row: Row,
-    dtype: Any = np.float32,
-    *,
-    seconds: float = 1.0,
-    peers: Sequence[str] = PEERS,
-    whole_naive: bool = False,
+    row: Row, dtype: Any = np.float32, *, seconds: float = 1.0, peers: Sequence[str] = PEERS, whole_naive: bool = False
 ) -> Result:
-    """Time a row: fastconv and its peers interleaved for about `seconds`, and the peak among them for
-    convolutions.
+    """Time a row: fastconv and its peers interleaved for about `seconds`, and the peak among them for convolutions.
 
     The naive loops are timed on one sample of the batch and multiplied, unless `whole_naive`.
     """
@@ -58,55 +53,66 @@ def measure_row(
     operations = 0.0
     if case.flops:
         calls["peak"], operations = peak_call(dtype)
-    times = medians(calls, seconds=seconds)
-    peak = operations / times.pop("peak") / 1e9 if case.flops else 0.0
+    times = rounds(calls, seconds=seconds)
+    # A peak is what the machine can do: its best round, where the others count with their median.
+    peak = operations / min(times.pop("peak")) / 1e9 if case.flops else 0.0
+    result = {name: statistics.median(values) for name, values in times.items()}
     if "naive" in peers:
         small = row if whole_naive else sample(row)
         calls = build(small, dtype, among=("naive",)).calls
         if calls:
-            times["naive"] = timed(calls["naive"]) * (row.x[0] / small.x[0])
-    return Result(row, times, case.flops / times["fastconv"] / 1e9, peak)
+            result["naive"] = timed(calls["naive"]) * (row.x[0] / small.x[0])
+    return Result(row, result, case.flops / result["fastconv"] / 1e9, peak)
 
 
-def header(peers: Sequence[str] = PEERS) -> str:
-    """The two lines above the table's rows."""
-    titles = "".join(f"  {_TITLES[peer]:>18}" for peer in peers)
-    line = f"{'operation':<20} {'shape':<27} {'fastconv':>9}{titles}  {'of FMA peak':>11}"
-    return f"{line}\n{'-' * len(line)}"
+class Table:
+    """The text of a table for `rows`: `header()`, then `line(result)` as each is measured, then `footnote()`."""
 
+    def __init__(self, rows: Sequence[Row], peers: Sequence[str] = PEERS, *, whole_naive: bool = False) -> None:
+        self.peers = tuple(peers)
+        self.whole_naive = whole_naive
+        self._peaks: list[float] = []
+        self._op = max(len(row.op) for row in rows)
+        self._shape = max(len(_shape(row)) for row in rows)
 
-def line(result: Result, peers: Sequence[str] = PEERS) -> str:
-    """A row of the table: times, and in how many times fastconv's time each peer takes."""
-    columns = ""
-    for peer in peers:
-        have = peer in result.seconds
-        columns += f"  {_time(result.seconds[peer]):>9}{_ratio(result.ratio(peer)):>9}" if have else f"  {'-':>18}"
-    peak = f"{100 * result.gflops / result.peak_gflops:.0f} %" if result.peak_gflops else "-"
-    name = f"{result.row.op:<20} {_shape(result.row):<27}"
-    return f"{name} {_time(result.seconds['fastconv']):>9}{columns}  {peak:>11}"
+    def header(self) -> str:
+        """The titles and a rule below them."""
+        titles = "".join(f"  {_TITLES[peer]:>17}" for peer in self.peers)
+        text = f"{'operation':<{self._op}}  {'shape':<{self._shape}}  {'fastconv':>8}{titles}  {'peak':>5}"
+        return f"{text}\n{'-' * len(text)}"
 
+    def line(self, result: Result) -> str:
+        """Times, and how many times fastconv's time each peer takes; for a convolution also the share of the peak."""
+        columns = ""
+        for peer in self.peers:
+            if peer in result.seconds:
+                columns += f"  {_time(result.seconds[peer]):>8}{_ratio(result.ratio(peer)):>9}"
+            else:
+                columns += f"  {'-':>17}"
+        peak = "-"
+        if result.peak_gflops:
+            self._peaks.append(result.peak_gflops)
+            peak = f"{100 * result.gflops / result.peak_gflops:.0f} %"
+        names = f"{result.row.op:<{self._op}}  {_shape(result.row):<{self._shape}}"
+        return f"{names}  {_time(result.seconds['fastconv']):>8}{columns}  {peak:>5}"
 
-def footnote(results: Sequence[Result], peers: Sequence[str] = PEERS, *, whole_naive: bool = False) -> str:
-    """What the reader must know about the numbers."""
-    lines = ["Medians of interleaved rounds in this run; '8.0x' means eight times fastconv's time."]
-    if "naive" in peers and not whole_naive:
-        lines.append("(*) Python loops over N, K, P, Q, timed on one sample of the batch, times the batch size.")
-    peaks = [r.peak_gflops for r in results if r.peak_gflops]
-    if peaks:
-        lines.append(
-            f"FMA peak of this run: {np.median(peaks):.0f} GFLOP/s. Operations are counted as the direct"
-            " method's, so Winograd may pass 100 %."
-        )
-    return "\n".join(lines)
+    def footnote(self) -> str:
+        """What the reader must know about the numbers."""
+        lines = ["Medians of interleaved rounds of this run; 8.0x means eight times fastconv's time."]
+        if "naive" in self.peers and not self.whole_naive:
+            lines.append("(*) Python loops over N, K, P, Q, timed on one sample of the batch, times the batch size.")
+        if self._peaks:
+            lines.append(
+                f"peak: share of the FMA peak, {max(self._peaks):.0f} GFLOP/s in this run, counting the operations of the\n"
+                "direct method: Winograd may pass 100 %."
+            )
+        return "\n".join(lines)
 
 
 def _time(seconds: float) -> str:
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= scale or unit == "us":
-            value = seconds / scale
-            digits = 2 if value < 10 else 1 if value < 100 else 0
-            return f"{value:.{digits}f} {unit:<2}"
-    raise AssertionError
+    unit, scale = next((u for u in (("s ", 1.0), ("ms", 1e-3)) if seconds >= u[1]), ("us", 1e-6))
+    value = seconds / scale
+    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} {unit}"
 
 
 def _ratio(ratio: float) -> str:

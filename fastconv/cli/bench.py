@@ -45,13 +45,14 @@ def run(args: argparse.Namespace) -> int:
     if args.batch_size:
         rows = [row._replace(x=(args.batch_size, *row.x[1:])) for row in rows]
     peers = tuple(peer for peer in PEERS if peer in args.against)
-    print(f"{headline()}, {args.dtype}\n\n{bench.header(peers)}", flush=True)
+    table = bench.Table(rows, peers, whole_naive=args.whole_naive)
+    print(f"{headline()} | {args.dtype}\n\n{table.header()}", flush=True)
     seconds = 0.1 if args.quick else args.seconds
     results = []
     for row in rows:
         results.append(bench.measure_row(row, args.dtype, seconds=seconds, peers=peers, whole_naive=args.whole_naive))
-        print(bench.line(results[-1], peers), flush=True)
-    print(bench.footnote(results, peers, whole_naive=args.whole_naive))
+        print(table.line(results[-1]), flush=True)
+    print(table.footnote())
     if args.json:
         record = {"machine": machine(), "dtype": args.dtype, "rows": [result.as_dict() for result in results]}
         with as_user_errors("--json"), open(args.json, "w", encoding="utf-8") as file:
