@@ -82,7 +82,7 @@ class Table:
         return f"{text}\n{'-' * len(text)}"
 
     def line(self, result: Result) -> str:
-        """Times, and how many times fastconv's time each peer takes; for a convolution also the share of the peak."""
+        """Times, and how many times fastconv's each peer takes; for a convolution also the share of the peak."""
         columns = ""
         for peer in self.peers:
             if peer in result.seconds:
@@ -103,8 +103,8 @@ class Table:
             lines.append("(*) Python loops over N, K, P, Q, timed on one sample of the batch, times the batch size.")
         if self._peaks:
             lines.append(
-                f"peak: share of the FMA peak, {max(self._peaks):.0f} GFLOP/s in this run, counting the operations of the\n"
-                "direct method: Winograd may pass 100 %."
+                f"peak: share of the FMA peak, {max(self._peaks):.0f} GFLOP/s in this run, by the operations of the direct\n"
+                "method: Winograd may pass 100 %."
             )
         return "\n".join(lines)
 

@@ -28,7 +28,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line (sys.argv by default); the exit code is 0, 2 for bad usage, or 130 for Ctrl-C."""
-    args = build_parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else list(argv)
+    args = build_parser().parse_args(argv, argparse.Namespace(argv=argv))
     try:
         return args.run(args)
     except UserError as error:
