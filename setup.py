@@ -1,4 +1,5 @@
-"""Builds the one extension module: the Cython binding and the C kernels of src_c/, every target in it, chosen at run time."""
+"""Builds the one extension module: the Cython binding and the C kernels of src_c/, every target in it, chosen at run
+time."""
 
 import os
 import platform

@@ -4,8 +4,8 @@ try:
     from fastconv import _kernels
 except ImportError as error:
     raise ImportError(
-        f"fastconv's compiled kernels cannot be loaded ({error}). In a source checkout run `pip install -e .` first, or leave the "
-        "folder: the folder fastconv/ shadows the installed package."
+        f"fastconv's compiled kernels cannot be loaded ({error}). In a source checkout run `pip install -e .` first, "
+        "or leave the folder: the folder fastconv/ shadows the installed package."
     ) from error
 
 from fastconv import functional

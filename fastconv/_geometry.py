@@ -1,5 +1,6 @@
-"""Works out what a convolution reads and writes, from validated arguments, and refuses what is impossible. Dimensions are one letter
-each, as in src_c/fastconv.h: N batch, C and K input and output channels, H W input, R S kernel, P Q output, G groups."""
+"""Works out what a convolution reads and writes, from validated arguments, and refuses what is impossible. Dimensions
+are one letter each, as in src_c/fastconv.h: N batch, C and K input and output channels, H W input, R S kernel, P Q
+output, G groups."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ LETTERS = {
 
 
 class Conv(NamedTuple):
-    """A convolution that is possible. `fields` fills the C struct fc_conv; `x_shape` and `y_shape` are in the caller's layout."""
+    """A convolution that is possible. `fields` fills the C struct fc_conv; `x_shape` and `y_shape` are in the
+    caller's layout."""
 
     fields: tuple[int, ...]
     x_shape: tuple[int, ...]
@@ -123,8 +125,9 @@ def conv_transpose(
     groups: Any,
     layout: str,
 ) -> Conv:
-    """The convolution whose gradient to the input is this transposed convolution: its `y_shape` is the given x, its `x_shape` the
-    result. Sizes as PyTorch: (in - 1) * stride - before - after + dilation * (kernel - 1) + output_padding + 1."""
+    """The convolution whose gradient to the input is this transposed convolution: its `y_shape` is the given x, its
+    `x_shape` the result. Sizes as PyTorch: (in - 1) * stride - before - after + dilation * (kernel - 1) +
+    output_padding + 1."""
     axes = len(weight_shape) - 2
     strides = check.sizes(op, "stride", stride, axes, 1)
     dilations = check.sizes(op, "dilation", dilation, axes, 1)

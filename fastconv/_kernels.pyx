@@ -50,6 +50,7 @@ cdef extern from "fastconv.h" nogil:
         int (*conv_forward)(const fc_conv *, const void *, const void *, int, const fc_epilogue *, void *) noexcept nogil
         int (*conv_grad_input)(const fc_conv *, const void *, const void *, const void *, void *) noexcept nogil
         int (*conv_grad_weight)(const fc_conv *, const void *, const void *, void *) noexcept nogil
+        int (*linear_few)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, const void *, const void *, void *) noexcept nogil
         int (*channel_sum)(ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, void *) noexcept nogil
         int (*fma_peak)(ptrdiff_t, double *) noexcept nogil
     const char *const fc_target_names[]
@@ -290,4 +291,16 @@ def channel_sum(Py_ssize_t n, Py_ssize_t c, Py_ssize_t inner, bint channels_last
     cdef int status
     with nogil:
         status = pins.kernels().channel_sum(n, c, inner, channels_last, px, po)
+    done(status)
+
+
+def linear_few(Py_ssize_t n, Py_ssize_t k, Py_ssize_t c, x, weight, bias, y):
+    cdef Pins pins = Pins()
+    cdef const void *px = pins.read(x)
+    cdef const void *w = pins.read(weight)
+    cdef const void *b = pins.read(bias)
+    cdef void *py = pins.write(y)
+    cdef int status
+    with nogil:
+        status = pins.kernels().linear_few(n, k, c, px, w, b, py)
     done(status)

@@ -1,5 +1,5 @@
-"""Arrays for results. Large ones lie in memory that is recycled when the array is gone: fresh pages cost a fault each, which
-for a ReLU or a pooling takes longer than the arithmetic. The pool is bounded and can be emptied (free_scratch)."""
+"""Arrays for results. Large ones lie in memory that is recycled when the array is gone: fresh pages cost a fault each,
+which for a ReLU or a pooling takes longer than the arithmetic. The pool is bounded; free_scratch empties it."""
 
 from __future__ import annotations
 

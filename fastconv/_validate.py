@@ -1,5 +1,5 @@
-"""Judges arguments: the one place that raises TypeError and ValueError for arrays and sizes. Every text names the operation, the
-argument, what was given and what was expected. Nothing here computes."""
+"""Judges arguments: the one place that raises TypeError and ValueError for arrays and sizes. Every text names the
+operation, the argument, what was given and what was expected. Nothing here computes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
 LIMIT = 2**60
-"""No size, stride, padding or number of elements may exceed this: sums and products of a few of them then fit 64 bits."""
+"""No size, stride, padding or number of elements may exceed this, so that sums of a few of them fit 64 bits."""
 
 
 def reject(op: str, text: str, kind: type[Exception] = ValueError) -> NoReturn:

@@ -53,6 +53,8 @@ typedef struct fc_kernels {
     int (*conv_forward)(const fc_conv *, const void *x, const void *w, int w_is_packed, const fc_epilogue *, void *y);
     int (*conv_grad_input)(const fc_conv *, const void *dy, const void *w, const void *bias_c, void *dx);
     int (*conv_grad_weight)(const fc_conv *, const void *dy, const void *x, void *dw);
+    /* y[n][k] = bias[k] + x[n] . w[k], for a batch of a few rows (bias may be NULL) */
+    int (*linear_few)(ptrdiff_t n, ptrdiff_t k, ptrdiff_t c, const void *x, const void *w, const void *bias, void *y);
     /* out[c] = sum over n and inner of x[n][c][inner] (channels_last: x[n][inner][c]) */
     int (*channel_sum)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, ptrdiff_t channels_last, const void *x, void *out);
 

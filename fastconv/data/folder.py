@@ -50,9 +50,7 @@ class PictureFolder:
     ) -> None:
         y = check.array("PictureFolder", "labels", labels)
         if y.ndim != 1 or len(y) != len(files) or (y.size and y.dtype.kind not in "iu"):
-            raise ValueError(
-                f"PictureFolder: labels must be {len(files)} integers, got {y.dtype} of shape {y.shape}"
-            )
+            raise ValueError(f"PictureFolder: labels must be {len(files)} integers, got {y.dtype} of shape {y.shape}")
         _check_form("PictureFolder", channels, fit)
         if transform is not None and not callable(transform):
             raise TypeError(f"PictureFolder: transform must be callable, got {transform!r}")
@@ -69,9 +67,7 @@ class PictureFolder:
     def __repr__(self) -> str:
         return f"PictureFolder({len(self)} pictures, {self.channels} x {self.size[0]} x {self.size[1]})"
 
-    def batch(
-        self, indices: Any, generator: np.random.Generator | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def batch(self, indices: Any, generator: np.random.Generator | None = None) -> tuple[np.ndarray, np.ndarray]:
         """`(x, y)` of the pictures at `indices` (1-d integers from 0 to N-1), decoded now."""
         chosen = check.indices("PictureFolder.batch", indices, len(self))
         x = scale_bytes(self._pixels(chosen))
@@ -157,9 +153,7 @@ def has_class_folders(root: Path) -> bool:
     return any(True for folder in _subfolders(root) for _ in _walk(folder))
 
 
-def _decode(
-    file: BinaryIO, path: PathType, size: tuple[int, int] | None, mode: str, fit: Fit
-) -> "Image.Image":
+def _decode(file: BinaryIO, path: PathType, size: tuple[int, int] | None, mode: str, fit: Fit) -> "Image.Image":
     from PIL import Image, ImageOps
 
     picture = Image.open(file, formats=_FORMATS)
@@ -191,9 +185,7 @@ def _convert(picture: "Image.Image", path: PathType, mode: str) -> "Image.Image"
     elif picture.mode == "F":
         raise FormatError(path, None, "pixels of floating point", "pixels of 8 or 16 bits")
     elif picture.mode == "P":
-        picture = picture.convert(
-            "RGBA"
-        )  # the palette's transparency, if any, is not lost on the way with a warning
+        picture = picture.convert("RGBA")  # the palette's transparency, if any, is not lost on the way with a warning
     return picture if picture.mode == mode else picture.convert(mode)
 
 
@@ -246,9 +238,7 @@ def _scan(root: Path, known: tuple[str, ...] | None = None) -> tuple[list[Path],
     labels: list[int] = []
     for folder in folders:
         if folder.name not in classes:
-            raise FormatError(
-                folder, None, f"class {folder.name!r}", f"a class of the training part {classes}"
-            )
+            raise FormatError(folder, None, f"class {folder.name!r}", f"a class of the training part {classes}")
         found = list(_walk(folder))
         if not found:
             raise FormatError(folder, None, "no pictures", f"at least one file of {', '.join(_SUFFIXES)}")

@@ -1,4 +1,5 @@
-"""The functional API: NumPy arrays in, NumPy arrays out, no state. Each function has a plain NumPy twin in fastconv.reference."""
+"""The functional API: NumPy arrays in, NumPy arrays out, no state. Each function has a plain NumPy twin in
+fastconv.reference."""
 
 from fastconv.functional.conv import (
     conv1d,
@@ -22,6 +23,7 @@ from fastconv.functional.conv_transpose import (
     conv_transpose3d,
     conv_transpose3d_backward,
 )
+from fastconv.functional.linear import linear, linear_backward
 from fastconv.functional.packing import PackedWeight, pack
 
 __all__ = [
@@ -44,5 +46,7 @@ __all__ = [
     "conv_transpose2d_backward",
     "conv_transpose3d",
     "conv_transpose3d_backward",
+    "linear",
+    "linear_backward",
     "pack",
 ]

@@ -1,5 +1,5 @@
-"""What the convolutions of one, two and three dimensions share: arguments judged, results allocated, one call of a kernel. `axes` is
-the number of spatial axes. Called by the public functions of conv.py and conv_transpose.py only."""
+"""What the convolutions of one, two and three dimensions share: arguments judged, results allocated, one call of a
+kernel. `axes` is the number of spatial axes. Called by the public functions of conv.py and conv_transpose.py only."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def forward(axes: int, x, weight, bias, stride, padding, dilation, groups, layou
     return y
 
 
-def _gradients(op: str, geometry: _geometry.Conv, dy, x, weight, needs) -> tuple:
+def gradients(op: str, geometry: _geometry.Conv, dy, x, weight, needs) -> tuple:
     """(dx, dweight, dbias), each where needed; x and weight are only looked at where they are."""
     fields, dtype = geometry.fields, dy.dtype
     dx = dweight = dbias = None
@@ -84,7 +84,7 @@ def _channel_sum(x: np.ndarray, c: int, channels_last: bool) -> np.ndarray:
     return sums
 
 
-def _needs(op: str, needs: Any) -> tuple[bool, bool, bool]:
+def needed(op: str, needs: Any) -> tuple[bool, bool, bool]:
     if not isinstance(needs, (tuple, list)) or len(needs) != 3:
         check.reject(op, f"needs is {needs!r}; expected three booleans: input, weight, bias", TypeError)
     return tuple(check.flag(op, f"needs[{i}]", need) for i, need in enumerate(needs))
@@ -94,12 +94,12 @@ def backward(axes: int, dy, x, weight, stride, padding, dilation, groups, layout
     op = f"conv{axes}d_backward"
     check.choice(op, "layout", layout, LAYOUTS)
     _algorithm(op, algorithm)
-    needs = _needs(op, needs)
+    needs = needed(op, needs)
     x, weight = _operand(op, "x", x, axes, layout), _weight(op, weight, axes)
     check.same_dtype(op, "x", x, "weight", weight)
     geometry = _geometry.conv(op, x.shape, weight.shape, stride, padding, dilation, groups, layout)
     dy = _gradient(op, dy, geometry.y_shape, x, "x")
-    return _gradients(op, geometry, dy, x, weight, needs)
+    return gradients(op, geometry, dy, x, weight, needs)
 
 
 def _gradient(op: str, dy: Any, shape: tuple[int, ...], other: np.ndarray, name: str) -> np.ndarray:
@@ -118,7 +118,7 @@ def grad_input(axes: int, dy, weight, input_shape, stride, padding, dilation, gr
     geometry = _geometry.conv(op, shape, weight.shape, stride, padding, dilation, groups, layout)
     dy = _gradient(op, dy, geometry.y_shape, weight, "weight")
     check.fits(op, "the gradient", shape)
-    return _gradients(op, geometry, dy, None, weight, (True, False, False))[0]
+    return gradients(op, geometry, dy, None, weight, (True, False, False))[0]
 
 
 def grad_weight(axes: int, dy, x, weight_shape, stride, padding, dilation, groups, layout, algorithm) -> np.ndarray:
@@ -130,7 +130,7 @@ def grad_weight(axes: int, dy, x, weight_shape, stride, padding, dilation, group
     check.fits(op, "the gradient", shape)
     geometry = _geometry.conv(op, x.shape, shape, stride, padding, dilation, groups, layout)
     dy = _gradient(op, dy, geometry.y_shape, x, "x")
-    return _gradients(op, geometry, dy, x, None, (False, True, False))[1]
+    return gradients(op, geometry, dy, x, None, (False, True, False))[1]
 
 
 def transpose(axes: int, x, weight, bias, stride, padding, output_padding, dilation, groups, layout, out) -> np.ndarray:
@@ -154,7 +154,7 @@ def transpose_backward(
     """The gradients of a transposed convolution are a convolution: forward for dx, and the same sums for the weight."""
     op = f"conv_transpose{axes}d_backward"
     check.choice(op, "layout", layout, LAYOUTS)
-    needs = _needs(op, needs)
+    needs = needed(op, needs)
     x, weight = _operand(op, "x", x, axes, layout), _weight(op, weight, axes)
     check.same_dtype(op, "x", x, "weight", weight)
     geometry = _geometry.conv_transpose(

@@ -1,8 +1,7 @@
 """Convolution and its gradients, in one, two and three dimensions, on the same kernels.
 
-Array shapes below are those of layout "NCHW"; with layout "NHWC" the channels are the last axis of x, y and their gradients.
-Weights are always (K, C / groups, *kernel).
-"""
+Array shapes below are those of layout "NCHW"; with layout "NHWC" the channels are the last axis of x, y and their
+gradients. Weights are always (K, C / groups, *kernel)."""
 
 from __future__ import annotations
 
@@ -95,13 +94,15 @@ def conv2d(
 ) -> np.ndarray:
     """Convolution of x (N, C, H, W) with weight (K, C / groups, R, S) and bias (K,), or None: y (N, K, P, Q).
 
-    y[n, k, p, q] = bias[k] + sum over c, r, s of weight[k, c, r, s] * x[n, c, p * stride - padding + r * dilation, ...]: the
-    cross-correlation of every network; x counts as 0 outside its bounds. stride and dilation: an int or one for each axis.
-    padding: the same, or ((before, after), ...), or "same" (stride 1 only), or "valid" (none). groups: input and output channels
-    fall into so many independent parts. weight may be a PackedWeight. algorithm "direct" sums the products as the formula says;
-    "auto" may use a faster one within the stated error. out: where to put y (exact shape and dtype, C-contiguous, no overlap).
+    y[n, k, p, q] = bias[k] + sum over c, r, s of weight[k, c, r, s] * x[n, c, p * stride - padding + r * dilation, ...],
+    the cross-correlation of every network; x counts as 0 outside its bounds. stride, dilation: an int or one for each
+    axis. padding: the same, or ((before, after), ...), or "same" (stride 1 only), or "valid" (none). groups: input and
+    output channels fall into so many independent parts. weight may be a PackedWeight. algorithm "direct" sums the
+    products as the formula says; "auto" may use a faster one within the stated error. out: where to put y (exact shape
+    and dtype, C-contiguous, no overlap).
 
-    Raises TypeError for dtypes other than float32 and float64 or for mixed ones, ValueError for shapes that do not fit."""
+    Raises TypeError for dtypes other than float32 and float64 or for mixed ones, ValueError for shapes that do not
+    fit."""
     return _convolve.forward(2, x, weight, bias, stride, padding, dilation, groups, layout, algorithm, out)
 
 

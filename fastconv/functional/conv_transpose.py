@@ -1,7 +1,7 @@
 """Transposed convolution (the gradient of a convolution to its input, used forwards) and its gradients.
 
-Array shapes below are those of layout "NCHW"; with layout "NHWC" the channels are the last axis of x, y and their gradients.
-"""
+Array shapes below are those of layout "NCHW"; with layout "NHWC" the channels are the last axis of x, y and their
+gradients."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def conv_transpose1d(
     layout: str = "NCHW",
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Transposed convolution of x (N, C, W) with weight (C, K / groups, *kernel): what conv1d_grad_input does to a gradient, plus bias.
+    """Transposed convolution of x (N, C, W) with weight (C, K / groups, *kernel): what conv1d_grad_input does to a
+    gradient, plus bias.
 
     Output size on each axis: (in - 1) * stride - before - after + dilation * (kernel - 1) + output_padding + 1."""
     return _convolve.transpose(1, x, weight, bias, stride, padding, output_padding, dilation, groups, layout, out)
@@ -63,7 +64,8 @@ def conv_transpose2d(
     layout: str = "NCHW",
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Transposed convolution of x (N, C, H, W) with weight (C, K / groups, *kernel): what conv2d_grad_input does to a gradient, plus bias.
+    """Transposed convolution of x (N, C, H, W) with weight (C, K / groups, *kernel): what conv2d_grad_input does to a
+    gradient, plus bias.
 
     Output size on each axis: (in - 1) * stride - before - after + dilation * (kernel - 1) + output_padding + 1."""
     return _convolve.transpose(2, x, weight, bias, stride, padding, output_padding, dilation, groups, layout, out)
@@ -101,7 +103,8 @@ def conv_transpose3d(
     layout: str = "NCHW",
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Transposed convolution of x (N, C, D, H, W) with weight (C, K / groups, *kernel): what conv3d_grad_input does to a gradient, plus bias.
+    """Transposed convolution of x (N, C, D, H, W) with weight (C, K / groups, *kernel): what conv3d_grad_input does
+    to a gradient, plus bias.
 
     Output size on each axis: (in - 1) * stride - before - after + dilation * (kernel - 1) + output_padding + 1."""
     return _convolve.transpose(3, x, weight, bias, stride, padding, output_padding, dilation, groups, layout, out)

@@ -14,8 +14,8 @@ LAYOUTS = ("NCHW", "NHWC")
 
 
 class PackedWeight:
-    """A weight in the order the kernels read it, made by `pack`. It keeps the array it was made from as `source` and does not
-    follow later changes of that array."""
+    """A weight in the order the kernels read it, made by `pack`. It keeps the array it was made from as `source` and
+    does not follow later changes of that array."""
 
     def __init__(self, source: np.ndarray, packed: np.ndarray, groups: int):
         self.source = source
@@ -62,8 +62,8 @@ def pack(
 ) -> PackedWeight:
     """Prepare a weight (K, C / groups, *kernel) once for many calls of convNd, which takes it in place of the array.
 
-    The other arguments are those of the calls to come; `input_shape`, where known, is checked against the weight. The weight's
-    values are taken now: pack again after changing them."""
+    The other arguments are those of the calls to come; `input_shape`, where known, is checked against the weight. The
+    weight's values are taken now: pack again after changing them."""
     weight = check.array("pack", "weight", weight)
     if weight.ndim not in (3, 4, 5):
         check.reject("pack", f"weight has {weight.ndim} dimensions; expected (K, C / groups, *kernel)")

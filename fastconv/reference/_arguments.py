@@ -44,9 +44,7 @@ def _pair(value: Any) -> tuple[int, ...]:
     return sizes(value, 2, "padding", 0)
 
 
-def conv_pairs(
-    padding: Any, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
-) -> Pairs:
+def conv_pairs(padding: Any, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]) -> Pairs:
     """As `pairs`, and "valid" (none) or "same" (output as large as the input, the odd one at the end)."""
     if isinstance(padding, str):
         if padding == "valid":
@@ -64,9 +62,7 @@ def count(size: int, pad: tuple[int, int], kernel: int, stride: int, dilation: i
     """Number of windows along one axis; none is a ValueError."""
     room = size + sum(pad) - dilation * (kernel - 1) - 1
     if room < 0:
-        raise ValueError(
-            f"output would be empty: size {size}, padding {pad}, kernel {kernel}, dilation {dilation}"
-        )
+        raise ValueError(f"output would be empty: size {size}, padding {pad}, kernel {kernel}, dilation {dilation}")
     return room // stride + 1
 
 

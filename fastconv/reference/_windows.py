@@ -22,9 +22,7 @@ class Pool:
     counts: tuple[int, ...]
 
     @classmethod
-    def of(
-        cls, spatial: tuple, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
-    ) -> "Pool":
+    def of(cls, spatial: tuple, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> "Pool":
         """Reads a pooling's arguments; stride None is the kernel's size."""
         axes = len(spatial)
         kernel = read.sizes(kernel_size, axes, "kernel_size", 1)
@@ -33,9 +31,7 @@ class Pool:
         counts = []
         for size, k, s, pad, d in zip(spatial, kernel, steps, pads, spread, strict=True):
             if max(pad) > (d * (k - 1) + 1) // 2:
-                raise ValueError(
-                    f"padding: expected at most half of the window of {d * (k - 1) + 1}, got {pad}"
-                )
+                raise ValueError(f"padding: expected at most half of the window of {d * (k - 1) + 1}, got {pad}")
             n = read.count(size, pad, k, s, d)
             if ceil_mode and (size + sum(pad) - d * (k - 1) - 1) % s and n * s < size + pad[0]:
                 n += 1  # PyTorch's rule: the extra window starts inside the input or the padding before it
@@ -48,11 +44,7 @@ class Pool:
         for tap in np.ndindex(*self.kernel):
             inside, positions = np.ones(self.counts, bool), []
             for axis, t in enumerate(tap):
-                at = (
-                    np.arange(self.counts[axis]) * self.stride[axis]
-                    - self.pads[axis][0]
-                    + t * self.dilation[axis]
-                )
+                at = np.arange(self.counts[axis]) * self.stride[axis] - self.pads[axis][0] + t * self.dilation[axis]
                 good = (at >= 0) & (at < self.spatial[axis])
                 inside &= good.reshape(-1, *(1,) * (len(tap) - axis - 1))
                 positions.append(np.clip(at, 0, self.spatial[axis] - 1))
@@ -64,9 +56,7 @@ class Pool:
         if divisor_override is not None:
             return np.full(self.counts, read.integer(divisor_override, "divisor_override", 1))
         total = np.ones(self.counts, np.int64)
-        for axis, (size, k, s, pad) in enumerate(
-            zip(self.spatial, self.kernel, self.stride, self.pads, strict=True)
-        ):
+        for axis, (size, k, s, pad) in enumerate(zip(self.spatial, self.kernel, self.stride, self.pads, strict=True)):
             start = np.arange(self.counts[axis]) * s - pad[0]
             before, after = (pad[0], pad[1]) if count_include_pad else (0, 0)
             taps = np.minimum(start + k, size + after) - np.maximum(start, -before)

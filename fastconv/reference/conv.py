@@ -19,15 +19,11 @@ class PackedWeight:
     settings: tuple[Any, ...]
 
 
-def pack(
-    weight, *, stride=1, padding=0, dilation=1, groups=1, input_shape=None, layout="NCHW"
-) -> PackedWeight:
+def pack(weight, *, stride=1, padding=0, dilation=1, groups=1, input_shape=None, layout="NCHW") -> PackedWeight:
     """Returns what convNd takes in place of `weight` when it is called with the same settings."""
     w = read.array(weight, "weight")
     if not 3 <= w.ndim <= 5 or 0 in w.shape:
-        raise ValueError(
-            f"pack: weight: expected (K, C/groups, *kernel) without empty axes, got shape {w.shape}"
-        )
+        raise ValueError(f"pack: weight: expected (K, C/groups, *kernel) without empty axes, got shape {w.shape}")
     windows = Windows.of(w.shape[2:], stride, padding, dilation, groups)
     if input_shape is not None:
         shape = read.shape_first(read.shape_of(input_shape, "input_shape", w.ndim), layout)
@@ -99,9 +95,7 @@ def _backward(axes, dy, x, weight, settings, layout, algorithm, needs):
     dweight = _grad_weight(axes, dy, x, w.shape, *common)
     read.alike(dweight.dtype, w, "weight")
     dx = _grad_input(axes, dy, w, x.shape, *common) if need_x else None
-    dbias = (
-        read.channels_first(np.asarray(dy), layout).sum(axis=(0, *range(2, axes + 2))) if need_bias else None
-    )
+    dbias = read.channels_first(np.asarray(dy), layout).sum(axis=(0, *range(2, axes + 2))) if need_bias else None
     return dx, dweight if need_weight else None, dbias
 
 

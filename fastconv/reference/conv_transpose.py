@@ -17,19 +17,13 @@ def _prepare(axes: int, x: Any, weight: Any, settings: tuple, output_padding: An
         raise ValueError(f"weight: no axis may be empty, got {w.shape}; padding: no name, got {padding!r}")
     windows = Windows.of(w.shape[2:], stride, padding, dilation, groups)
     if a.shape[1] != w.shape[0] or w.shape[0] % windows.groups:
-        raise ValueError(
-            f"weight: shape {w.shape} does not fit {a.shape[1]} channels in {windows.groups} groups"
-        )
+        raise ValueError(f"weight: shape {w.shape} does not fit {a.shape[1]} channels in {windows.groups} groups")
     extra = read.sizes(output_padding, axes, "output_padding", 0)
-    parts = zip(
-        a.shape[2:], windows.stride, windows.pads, windows.dilation, windows.kernel, extra, strict=True
-    )
+    parts = zip(a.shape[2:], windows.stride, windows.pads, windows.dilation, windows.kernel, extra, strict=True)
     spatial = []
     for size, s, pad, d, k, more in parts:
         if more >= max(s, d):
-            raise ValueError(
-                f"output_padding: expected less than max(stride, dilation) = {max(s, d)}, got {more}"
-            )
+            raise ValueError(f"output_padding: expected less than max(stride, dilation) = {max(s, d)}, got {more}")
         spatial.append((size - 1) * s - sum(pad) + d * (k - 1) + more + 1)
         if spatial[-1] < 1:
             raise ValueError(f"output would be empty: {spatial[-1]} along an axis of size {size}")

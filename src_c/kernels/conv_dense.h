@@ -66,7 +66,7 @@ typedef struct {
     NAME(load) *loads;  /* TAPS_A_BLOCK x (2 x TILE_LANES + 1) at most */
     T *panel;           /* KC x TILE_LANES + VL */
     T *partial;         /* tiles of the task x TILE_M x TILE_LANES */
-    T *tile, *residual; /* TILE_M x TILE_LANES each */
+    T *tile, *residual; /* TILE_M x TILE_LANES each, and VL of slack */
 } NAME(desk);
 
 static ptrdiff_t NAME(loads_a_tap)(const window *w) {
@@ -87,14 +87,36 @@ static size_t NAME(dense_desk)(const NAME(dense_job) *job, void *scratch, NAME(d
     ROOM(loads, TAPS_A_BLOCK(w) * NAME(loads_a_tap)(w));
     ROOM(panel, KC * TILE_LANES + VL);
     ROOM(partial, divide_up(job->tiles, job->tile_groups) * TILE_M * TILE_LANES);
-    ROOM(tile, TILE_M * TILE_LANES);
-    ROOM(residual, TILE_M * TILE_LANES);
+    ROOM(tile, TILE_M * TILE_LANES + VL);
+    ROOM(residual, TILE_M * TILE_LANES + VL);
 #undef ROOM
     return (size_t)(at - (char *)scratch);
 }
 
+/* A whole tile to an output whose channels are neighbours: TILE_M of them at once for each pixel. */
+static void NAME(tile_to_channels_last)(const window *w, const run *runs, ptrdiff_t run_count, const T *tile, T *y) {
+    T pixel[VBYTES / sizeof(T)][TILE_M];
+    for (ptrdiff_t r = 0; r < run_count; r++) {
+        const ptrdiff_t *at = runs[r].at, step = w->y_s[2];
+        T *to = y + at[0] * w->y_n + at[1] * w->y_s[0] + at[2] * w->y_s[1] + at[3] * step;
+        for (ptrdiff_t i = 0; i < runs[r].length; i += VL) {
+            const ptrdiff_t lane = runs[r].lane + i;
+            V v[TILE_M];
+            UNROLL(8)
+            for (int m = 0; m < TILE_M; m++) v[m] = NAME(vload)(tile + m * TILE_LANES + lane);
+            NAME(vtranspose)(TILE_M, v);
+            memcpy(pixel, v, sizeof pixel);
+            for (ptrdiff_t j = 0; j < smaller(VL, runs[r].length - i); j++) memcpy(to + (i + j) * step, pixel[j], sizeof pixel[j]);
+        }
+    }
+}
+
 /* Copy between a tile and the places of its pixels in an output-shaped array. */
 static void NAME(tile_to_output)(const window *w, const run *runs, ptrdiff_t run_count, const T *tile, T *y, ptrdiff_t rows) {
+    if (w->y_c == 1 && rows == TILE_M) {
+        NAME(tile_to_channels_last)(w, runs, run_count, tile, y);
+        return;
+    }
     for (ptrdiff_t m = 0; m < rows; m++)
         for (ptrdiff_t r = 0; r < run_count; r++) {
             const ptrdiff_t *at = runs[r].at, step = w->y_s[2];

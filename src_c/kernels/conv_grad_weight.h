@@ -6,33 +6,40 @@
      blocked   [channels / VL][band][depth][height][width][VL], transposed once and shared by all taps (many channels)
      patches   [pixel][columns], gathered (few channels, where a vector of channels would be mostly empty)
 
-   Sums are taken over runs of RUN pixels and added in memory, in the same order whatever the number of threads. */
+   Small weights: the batch is cut into parts, each a task of its own with private sums, added at the end in a fixed order.
+   Large weights: all threads work on one chunk at a time, first packing it, then each summing its own columns. */
 
-enum { NAME(RUN) = 256 };
+enum { NAME(RUN) = 256 }; /* pixels summed in registers before sums are added in memory: bounds the rounding error */
 
 typedef struct {
     const window *w;
     const T *x, *dy;
+    T *dw;
     extent e;
     int patches;
-    /* the grid of sums */
-    ptrdiff_t columns;   /* vectors of columns a group: blocks * taps, or divide_up(c * taps, VL) */
-    ptrdiff_t blocks;    /* blocks of VL channels a group */
-    ptrdiff_t sets;      /* of TILE_V vectors a group */
-    ptrdiff_t tiles;     /* of TILE_M filters a group */
-    ptrdiff_t splits;    /* private copies of the sums, by parts of the chunk */
-    T *sums;             /* [split][group][tile][set][TILE_M][TILE_LANES] */
-    /* the chunk */
-    ptrdiff_t band_rows, bands_a_plane, bands, bands_a_chunk; /* output rows a band, bands a depth slice, in all, a chunk */
-    ptrdiff_t width, plane, volume;                           /* of a band in the blocked layout, in vectors */
-    ptrdiff_t room;                                           /* pixels a chunk has room for */
-    ptrdiff_t first_band, chunk_bands, pixels;                /* now */
-    T *packed;                                                /* dy: [group][tile][room][TILE_M] */
-    T *input;                                                 /* blocked: [group][block][bands_a_chunk * volume][VL]; patches: [group][room][columns * VL] */
-    ptrdiff_t *off;                                           /* room: where a pixel reads */
-    ptrdiff_t *pixel_of_band;                                 /* bands_a_chunk + 1: first pixel of each band of the chunk */
-    int first_chunk;
+    /* the grid of sums: [part][group][tile][set][TILE_M][TILE_LANES] */
+    ptrdiff_t columns; /* vectors of columns a group: blocks * taps, or divide_up(c * taps, VL) */
+    ptrdiff_t blocks;  /* blocks of VL channels a group */
+    ptrdiff_t sets;    /* of TILE_V vectors a group */
+    ptrdiff_t tiles;   /* of TILE_M filters a group */
+    ptrdiff_t size;    /* elements of one part's sums */
+    ptrdiff_t parts;   /* of the batch, each summed privately; 1: all threads share each chunk */
+    T *sums;
+    /* bands: runs of output rows of one image and depth */
+    ptrdiff_t band_rows, bands_a_plane, bands, bands_a_chunk;
+    ptrdiff_t width, plane, volume; /* of a band's input in the blocked layout, in vectors */
+    ptrdiff_t room;                 /* pixels a chunk has room for */
 } NAME(grad_weight_job);
+
+/* Consecutive bands in packed form. */
+typedef struct {
+    ptrdiff_t first_band, bands, pixels;
+    T *packed;                /* dy: [group][tile][room][TILE_M] */
+    T *input;                 /* blocked: [group][block][bands_a_chunk * volume][VL]; patches: [group][room][columns * VL] */
+    ptrdiff_t *off;           /* room: where a pixel reads */
+    ptrdiff_t *pixel_of_band; /* bands_a_chunk: first pixel of each band */
+    char *gather;             /* patches: room for a gathered panel and its plan */
+} NAME(chunk);
 
 /* A band's place: image, depth, first output row, and how many rows it has. */
 static ptrdiff_t NAME(band_at)(const NAME(grad_weight_job) *job, ptrdiff_t band, ptrdiff_t *n, ptrdiff_t *depth, ptrdiff_t *row) {
@@ -43,15 +50,33 @@ static ptrdiff_t NAME(band_at)(const NAME(grad_weight_job) *job, ptrdiff_t band,
     return smaller(job->band_rows, w->out[1] - *row);
 }
 
-/* ---- step 1: packing, tasks over (group, tile) for dy and (group, block) or (group, band) for the input */
+/* Start a chunk at `first`, ending before `stop` at the latest: its pixels, and where each reads in the input layout. */
+static void NAME(place_chunk)(const NAME(grad_weight_job) *job, NAME(chunk) *chunk, ptrdiff_t first, ptrdiff_t stop) {
+    const window *w = job->w;
+    ptrdiff_t p = 0;
+    chunk->first_band = first;
+    chunk->bands = smaller(job->bands_a_chunk, stop - first);
+    for (ptrdiff_t i = 0; i < chunk->bands; i++) {
+        ptrdiff_t n, depth, row;
+        const ptrdiff_t rows = NAME(band_at)(job, first + i, &n, &depth, &row);
+        chunk->pixel_of_band[i] = p;
+        for (ptrdiff_t h = 0; h < rows; h++)
+            for (ptrdiff_t q = 0; q < w->out[2]; q++, p++)
+                chunk->off[p] = job->patches ? p * job->columns * VL
+                                             : (i * job->volume + h * w->step[1] * job->width + q * w->step[2]) * VL;
+    }
+    chunk->pixels = p;
+}
 
-static void NAME(pack_dy)(const NAME(grad_weight_job) *job, ptrdiff_t g, ptrdiff_t tile) {
+/* ---- packing a chunk */
+
+static void NAME(pack_dy)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t g, ptrdiff_t tile) {
     const window *w = job->w;
     const ptrdiff_t k0 = tile * TILE_M, rows = smaller(TILE_M, w->k - k0);
-    T *to = job->packed + (g * job->tiles + tile) * job->room * TILE_M;
-    for (ptrdiff_t i = 0; i < job->chunk_bands; i++) {
+    T *to = chunk->packed + (g * job->tiles + tile) * job->room * TILE_M;
+    for (ptrdiff_t i = 0; i < chunk->bands; i++) {
         ptrdiff_t n, depth, row;
-        const ptrdiff_t height = NAME(band_at)(job, job->first_band + i, &n, &depth, &row);
+        const ptrdiff_t height = NAME(band_at)(job, chunk->first_band + i, &n, &depth, &row);
         for (ptrdiff_t h = 0; h < height; h++) {
             const T *from = job->dy + n * w->y_n + (g * w->k + k0) * w->y_c + depth * w->y_s[0] + (row + h) * w->y_s[1];
             ptrdiff_t q = 0;
@@ -64,6 +89,8 @@ static void NAME(pack_dy)(const NAME(grad_weight_job) *job, ptrdiff_t g, ptrdiff
                     UNROLL(8)
                     for (int m = 0; m < TILE_M; m++) NAME(vstore)(to + m * VL, r[m]);
                 }
+            if (w->y_c == 1 && rows == TILE_M)
+                for (; q < w->out[2]; q++, to += TILE_M) memcpy(to, from + q * w->y_s[2], TILE_M * sizeof(T));
             for (; q < w->out[2]; q++, to += TILE_M) {
                 for (ptrdiff_t m = 0; m < rows; m++) to[m] = from[m * w->y_c + q * w->y_s[2]];
                 for (ptrdiff_t m = rows; m < TILE_M; m++) to[m] = 0;
@@ -95,13 +122,13 @@ static void NAME(transpose_row)(const window *w, const T *x, ptrdiff_t channels,
     }
 }
 
-static void NAME(pack_block)(const NAME(grad_weight_job) *job, ptrdiff_t g, ptrdiff_t block) {
+static void NAME(pack_block)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t g, ptrdiff_t block) {
     const window *w = job->w;
     const ptrdiff_t c0 = block * VL, channels = smaller(VL, w->c - c0);
-    T *to = job->input + (g * job->blocks + block) * job->bands_a_chunk * job->volume * VL;
-    for (ptrdiff_t i = 0; i < job->chunk_bands; i++, to += job->volume * VL) {
+    T *to = chunk->input + (g * job->blocks + block) * job->bands_a_chunk * job->volume * VL;
+    for (ptrdiff_t i = 0; i < chunk->bands; i++, to += job->volume * VL) {
         ptrdiff_t n, depth, row;
-        const ptrdiff_t rows = NAME(band_at)(job, job->first_band + i, &n, &depth, &row);
+        const ptrdiff_t rows = NAME(band_at)(job, chunk->first_band + i, &n, &depth, &row);
         const T *x = job->x + n * w->x_n + (g * w->c + c0) * w->x_c;
         for (ptrdiff_t d = 0; d < job->e.span[0]; d++)
             for (ptrdiff_t h = 0; h < (rows - 1) * w->step[1] + job->e.span[1]; h++) {
@@ -116,14 +143,14 @@ static void NAME(pack_block)(const NAME(grad_weight_job) *job, ptrdiff_t g, ptrd
 }
 
 /* Patches of one band, gathered VL pixels and at most KC taps at a time, then transposed to [pixel][column]. */
-static void NAME(pack_patches)(const NAME(grad_weight_job) *job, ptrdiff_t g, ptrdiff_t band, void *scratch) {
+static void NAME(pack_patches)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t g, ptrdiff_t band, char *scratch) {
     const window *w = job->w;
     ptrdiff_t n, depth, row;
-    const ptrdiff_t rows = NAME(band_at)(job, job->first_band + band, &n, &depth, &row), depth_columns = w->c * w->taps;
+    const ptrdiff_t rows = NAME(band_at)(job, chunk->first_band + band, &n, &depth, &row), depth_columns = w->c * w->taps;
     const ptrdiff_t first = ((n * w->out[0] + depth) * w->out[1] + row) * w->out[2], pixels = rows * w->out[2];
-    T *panel = scratch;
+    T *panel = (T *)(void *)scratch;
     NAME(load) *loads = (void *)(panel + (KC + VL) * VL + VL);
-    T *to = job->input + (g * job->room + job->pixel_of_band[band]) * job->columns * VL;
+    T *to = chunk->input + (g * job->room + chunk->pixel_of_band[band]) * job->columns * VL;
     const T *x = job->x + g * w->c * w->x_c;
     for (ptrdiff_t p = 0; p < pixels; p += VL, to += VL * job->columns * VL) {
         run runs[VBYTES / sizeof(T)];
@@ -141,145 +168,201 @@ static void NAME(pack_patches)(const NAME(grad_weight_job) *job, ptrdiff_t g, pt
     }
 }
 
-static void NAME(grad_weight_pack_task)(void *context, ptrdiff_t task, void *scratch) {
-    const NAME(grad_weight_job) *job = context;
-    const ptrdiff_t groups = job->w->groups, dy_tasks = groups * job->tiles;
-    if (task < dy_tasks)
-        NAME(pack_dy)(job, task / job->tiles, task % job->tiles);
-    else if (job->patches)
-        NAME(pack_patches)(job, (task - dy_tasks) % groups, (task - dy_tasks) / groups, scratch);
-    else
-        NAME(pack_block)(job, (task - dy_tasks) / job->blocks, (task - dy_tasks) % job->blocks);
+/* Packing is cut into jobs: (group, tile) of dy, then (group, block) or (group, band) of the input. */
+static ptrdiff_t NAME(pack_jobs)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk) {
+    return job->w->groups * (job->tiles + (job->patches ? chunk->bands : job->blocks));
 }
 
-/* ---- step 2: sums, tasks over (split, group, set) */
+static void NAME(pack_part)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t i, char *gather) {
+    const ptrdiff_t groups = job->w->groups, dy_jobs = groups * job->tiles;
+    if (i < dy_jobs)
+        NAME(pack_dy)(job, chunk, i / job->tiles, i % job->tiles);
+    else if (job->patches)
+        NAME(pack_patches)(job, chunk, (i - dy_jobs) % groups, (i - dy_jobs) / groups, gather);
+    else
+        NAME(pack_block)(job, chunk, (i - dy_jobs) / job->blocks, (i - dy_jobs) % job->blocks);
+}
 
-static void NAME(grad_weight_sum_task)(void *context, ptrdiff_t task, void *scratch) {
-    const NAME(grad_weight_job) *job = context;
+/* ---- summing over a chunk: one set of TILE_V columns of one group against every tile of filters */
+
+static void NAME(sum_set)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t g, ptrdiff_t set, int first, T *sums) {
     const window *w = job->w;
-    const ptrdiff_t set = task % job->sets, g = task / job->sets % w->groups, split = task / job->sets / w->groups;
     const ptrdiff_t v0 = set * TILE_V, vectors = smaller(TILE_V, job->columns - v0);
-    const ptrdiff_t p0 = split * job->pixels / job->splits, p1 = (split + 1) * job->pixels / job->splits;
     const T *b[TILE_V];
-    (void)scratch;
     for (ptrdiff_t v = 0; v < TILE_V; v++) {
         const ptrdiff_t column = smaller(v0 + v, job->columns - 1);
         if (job->patches) {
-            b[v] = job->input + g * job->room * job->columns * VL + column * VL;
+            b[v] = chunk->input + (g * job->room * job->columns + column) * VL;
         } else {
             const ptrdiff_t *tap = w->tap + 3 * (column % w->taps);
             const ptrdiff_t place = (tap[0] - job->e.lo[0]) * job->plane + (tap[1] - job->e.lo[1]) * job->width + tap[2] - job->e.lo[2];
-            b[v] = job->input + ((g * job->blocks + column / w->taps) * job->bands_a_chunk * job->volume + place) * VL;
+            b[v] = chunk->input + ((g * job->blocks + column / w->taps) * job->bands_a_chunk * job->volume + place) * VL;
         }
     }
-    for (ptrdiff_t p = p0; p < p1; p += NAME(RUN))
+    for (ptrdiff_t p = 0; p < chunk->pixels; p += NAME(RUN))
         for (ptrdiff_t tile = 0; tile < job->tiles; tile++) {
-            T *sums = job->sums + (((split * w->groups + g) * job->tiles + tile) * job->sets + set) * TILE_M * TILE_LANES;
-            const NAME(tile_end) end = {.c = sums, .row = TILE_LANES, .partial = job->first_chunk && p == p0 ? NULL : sums};
-            const T *a = job->packed + ((g * job->tiles + tile) * job->room + p) * TILE_M;
-            NAME(tile)[vectors](smaller(NAME(RUN), p1 - p), a, b, job->off + p, &end);
+            T *to = sums + ((g * job->tiles + tile) * job->sets + set) * TILE_M * TILE_LANES;
+            const NAME(tile_end) end = {.c = to, .row = TILE_LANES, .partial = first && p == 0 ? NULL : to};
+            const T *a = chunk->packed + ((g * job->tiles + tile) * job->room + p) * TILE_M;
+            NAME(tile)[vectors](smaller(NAME(RUN), chunk->pixels - p), a, b, chunk->off + p, &end);
         }
 }
 
-/* ---- step 3: the sums of the splits, put in the weight's own order */
+/* ---- the sums of all parts, put in the weight's own order: tasks over (group, tile) */
 
-static void NAME(grad_weight_store)(const NAME(grad_weight_job) *job, T *dw) {
+static void NAME(store_weight_task)(void *context, ptrdiff_t task, void *scratch) {
+    const NAME(grad_weight_job) *job = context;
     const window *w = job->w;
-    const ptrdiff_t sums = job->tiles * job->sets * TILE_M * TILE_LANES;
-    for (ptrdiff_t g = 0; g < w->groups; g++)
-        for (ptrdiff_t k = 0; k < w->k; k++)
-            for (ptrdiff_t c = 0; c < w->c; c++)
-                for (ptrdiff_t t = 0; t < w->taps; t++) {
-                    const ptrdiff_t column = job->patches ? c * w->taps + t : (c / VL * w->taps + t) * VL + c % VL;
-                    const T *s = job->sums + g * sums +
-                                 ((k / TILE_M * job->sets + column / TILE_LANES) * TILE_M + k % TILE_M) * TILE_LANES + column % TILE_LANES;
-                    T sum = *s;
-                    for (ptrdiff_t split = 1; split < job->splits; split++) sum += s[split * w->groups * sums];
-                    dw[((g * w->k + k) * w->c + c) * w->taps + t] = sum;
-                }
+    const ptrdiff_t g = task / job->tiles, k0 = task % job->tiles * TILE_M, size = job->sets * TILE_M * TILE_LANES;
+    T *sums = job->sums + task * size;
+    (void)scratch;
+    for (ptrdiff_t part = 1; part < job->parts; part++)
+        for (ptrdiff_t i = 0; i < size; i += VL)
+            NAME(vstore)(sums + i, NAME(vload)(sums + i) + NAME(vload)(sums + part * job->size + i));
+    for (ptrdiff_t m = 0; m < smaller(TILE_M, w->k - k0); m++) {
+        T *row = job->dw + (g * w->k + k0 + m) * w->c * w->taps;
+        for (ptrdiff_t column = 0; column < job->columns; column++) {
+            const T *from = sums + (column / TILE_V * TILE_M + m) * TILE_LANES + column % TILE_V * VL;
+            if (job->patches) {
+                memcpy(row + column * VL, from, (size_t)smaller(VL, w->c * w->taps - column * VL) * sizeof(T));
+            } else {
+                const ptrdiff_t c0 = column / w->taps * VL;
+                T *to = row + c0 * w->taps + column % w->taps;
+                for (ptrdiff_t i = 0; i < smaller(VL, w->c - c0); i++) to[i * w->taps] = from[i];
+            }
+        }
+    }
 }
 
-/* ---- the plan: layout, bands and chunks, by shape alone */
+/* ---- the plan: layout, bands, chunks and parts, by shape alone */
 
 static void NAME(plan_grad_weight)(NAME(grad_weight_job) *job) {
-    enum { CHUNK_BYTES = 1 << 20, LIMIT_BYTES = 16 << 20, TASKS = 16 };
+    enum { CHUNK_BYTES = 1 << 19, LIMIT_BYTES = 16 << 20, PARTS = 32, PARTS_BYTES = 16 << 20 };
     const window *w = job->w;
     job->e = window_extent(w);
     job->tiles = divide_up(w->k, TILE_M);
     job->blocks = divide_up(w->c, VL);
     job->width = capped_product(w->out[2] - 1, w->step[2]) + job->e.span[2];
-    /* Vectors of input that a single output row needs, all channels: too many where a dilation is huge. */
-    const ptrdiff_t row_input = capped_product(capped_product(job->width, job->e.span[1]), capped_product(job->e.span[0], job->blocks * w->groups));
-    job->patches = 2 * w->c < VL || capped_product(row_input, VBYTES) > LIMIT_BYTES;
+    /* Bytes of input that a single output row needs, all channels: too many where a dilation is huge. */
+    const ptrdiff_t rows_read = capped_product(job->e.span[1], job->e.span[0]);
+    const ptrdiff_t row_bytes = capped_product(capped_product(job->width, rows_read), job->blocks * w->groups * VBYTES);
+    job->patches = 2 * w->c < VL || row_bytes > LIMIT_BYTES;
     job->columns = job->patches ? divide_up(w->c * w->taps, VL) : job->blocks * w->taps;
     job->sets = divide_up(job->columns, TILE_V);
+    job->size = w->groups * job->tiles * job->sets * TILE_M * TILE_LANES;
 
-    const ptrdiff_t dy_row = w->groups * job->tiles * TILE_M * w->out[2] * (ptrdiff_t)sizeof(T);
-    ptrdiff_t rows;
-    if (job->patches)
-        rows = CHUNK_BYTES / (dy_row + w->groups * job->columns * VBYTES * w->out[2]);
-    else
-        rows = CHUNK_BYTES / (dy_row + w->groups * job->blocks * VBYTES * job->width * w->step[1]);
-    rows = larger(rows, divide_up(NAME(RUN), w->out[2]));
+    const ptrdiff_t dy_bytes = w->groups * job->tiles * TILE_M * w->out[2] * (ptrdiff_t)sizeof(T);
+    const ptrdiff_t x_bytes = job->patches ? w->groups * job->columns * VBYTES * w->out[2]
+                                           : w->groups * job->blocks * VBYTES * job->width * w->step[1];
+    const ptrdiff_t rows = larger(CHUNK_BYTES / (dy_bytes + x_bytes), divide_up(NAME(RUN), w->out[2]));
     job->band_rows = smaller(w->out[1], rows);
     job->bands_a_plane = divide_up(w->out[1], job->band_rows);
     job->bands = w->n * w->out[0] * job->bands_a_plane;
     job->bands_a_chunk = smaller(job->bands, larger(1, rows / job->band_rows));
-    job->room = job->bands_a_chunk * job->band_rows * w->out[2];
     job->plane = ((job->band_rows - 1) * w->step[1] + job->e.span[1]) * job->width;
     job->volume = job->plane * job->e.span[0];
-    job->splits = larger(1, smaller(TASKS / (w->groups * job->sets), job->room / NAME(RUN)));
+    /* Private sums pay while they are few next to the pixels each part sums. */
+    const ptrdiff_t pixels = job->bands * job->band_rows * w->out[2];
+    job->parts = smaller(smaller(PARTS, job->bands), PARTS_BYTES / (job->size * (ptrdiff_t)sizeof(T)));
+    job->parts = smaller(job->parts, pixels / (2 * NAME(RUN)));
+    if (job->parts < 4) job->parts = 1;
+    if (job->parts > 1) job->bands_a_chunk = smaller(job->bands_a_chunk, divide_up(job->bands, job->parts));
+    job->room = job->bands_a_chunk * job->band_rows * w->out[2];
 }
 
-static int NAME(allocate_grad_weight)(NAME(grad_weight_job) *job) {
+/* Bytes of a chunk's arrays; where `at` is given they are laid out there. */
+static size_t NAME(lay_out_chunk)(const NAME(grad_weight_job) *job, char *at, NAME(chunk) *chunk) {
     const window *w = job->w;
     const size_t input = job->patches ? (size_t)(job->room * job->columns) : (size_t)(job->blocks * job->bands_a_chunk * job->volume);
-    job->sums = fc_alloc((size_t)(job->splits * w->groups * job->tiles), (size_t)(job->sets * TILE_M * TILE_LANES) * sizeof(T));
-    job->packed = fc_alloc((size_t)(w->groups * job->tiles * TILE_M) * sizeof(T), (size_t)job->room);
-    job->input = fc_alloc((size_t)w->groups * VBYTES, input);
-    job->off = fc_alloc(sizeof(ptrdiff_t), (size_t)job->room);
-    job->pixel_of_band = fc_alloc(sizeof(ptrdiff_t), (size_t)(job->bands_a_chunk + 1));
-    return job->sums && job->packed && job->input && job->off && job->pixel_of_band ? FC_OK : FC_NO_MEMORY;
+    const size_t sizes[5] = {
+        (size_t)(w->groups * job->tiles * TILE_M * job->room) * sizeof(T),
+        (size_t)w->groups * input * VBYTES,
+        (size_t)job->room * sizeof(ptrdiff_t),
+        (size_t)job->bands_a_chunk * sizeof(ptrdiff_t),
+        job->patches ? (size_t)((KC + VL) * VL + VL) * sizeof(T) + (size_t)smaller(KC, w->taps) * (size_t)(VL + 3) * sizeof(NAME(load)) : 0,
+    };
+    char *place[5];
+    size_t total = 0;
+    for (int i = 0; i < 5; i++) {
+        place[i] = at ? at + total : NULL;
+        total += (sizes[i] + 63) / 64 * 64;
+    }
+    if (chunk)
+        *chunk = (NAME(chunk)){.packed = (T *)(void *)place[0],
+                               .input = (T *)(void *)place[1],
+                               .off = (ptrdiff_t *)(void *)place[2],
+                               .pixel_of_band = (ptrdiff_t *)(void *)place[3],
+                               .gather = place[4]};
+    return total;
 }
 
-/* Where each pixel of the chunk reads, in elements of the input layout. */
-static void NAME(place_chunk)(NAME(grad_weight_job) *job, ptrdiff_t first_band) {
-    const window *w = job->w;
-    ptrdiff_t p = 0;
-    job->first_chunk = first_band == 0;
-    job->first_band = first_band;
-    job->chunk_bands = smaller(job->bands_a_chunk, job->bands - first_band);
-    for (ptrdiff_t i = 0; i < job->chunk_bands; i++) {
-        ptrdiff_t n, depth, row;
-        const ptrdiff_t rows = NAME(band_at)(job, first_band + i, &n, &depth, &row);
-        job->pixel_of_band[i] = p;
-        for (ptrdiff_t h = 0; h < rows; h++)
-            for (ptrdiff_t q = 0; q < w->out[2]; q++, p++)
-                job->off[p] = job->patches ? p * job->columns * VL
-                                           : (i * job->volume + h * w->step[1] * job->width + q * w->step[2]) * VL;
+/* ---- small weights: a task is a part of the batch */
+
+static void NAME(grad_weight_part_task)(void *context, ptrdiff_t part, void *scratch) {
+    const NAME(grad_weight_job) *job = context;
+    const ptrdiff_t start = part * job->bands / job->parts, stop = (part + 1) * job->bands / job->parts;
+    NAME(chunk) chunk;
+    (void)NAME(lay_out_chunk)(job, scratch, &chunk);
+    for (ptrdiff_t band = start; band < stop; band += chunk.bands) {
+        NAME(place_chunk)(job, &chunk, band, stop);
+        for (ptrdiff_t i = 0; i < NAME(pack_jobs)(job, &chunk); i++) NAME(pack_part)(job, &chunk, i, chunk.gather);
+        for (ptrdiff_t i = 0; i < job->w->groups * job->sets; i++)
+            NAME(sum_set)(job, &chunk, i / job->sets, i % job->sets, band == start, job->sums + part * job->size);
     }
-    job->pixels = p;
+}
+
+/* ---- large weights: all threads on one chunk */
+
+typedef struct {
+    const NAME(grad_weight_job) *job;
+    NAME(chunk) chunk;
+    int first;
+} NAME(shared_chunk);
+
+static void NAME(shared_pack_task)(void *context, ptrdiff_t task, void *scratch) {
+    const NAME(shared_chunk) *shared = context;
+    NAME(pack_part)(shared->job, &shared->chunk, task, scratch);
+}
+
+static void NAME(shared_sum_task)(void *context, ptrdiff_t task, void *scratch) {
+    const NAME(shared_chunk) *shared = context;
+    const ptrdiff_t sets = shared->job->sets;
+    (void)scratch;
+    NAME(sum_set)(shared->job, &shared->chunk, task / sets, task % sets, shared->first, shared->job->sums);
+}
+
+static int NAME(grad_weight_shared)(const NAME(grad_weight_job) *job) {
+    const window *w = job->w;
+    NAME(shared_chunk) shared = {.job = job, .first = 1};
+    char *memory = fc_alloc(NAME(lay_out_chunk)(job, NULL, NULL), 1);
+    if (!memory) return FC_NO_MEMORY;
+    const size_t whole = NAME(lay_out_chunk)(job, memory, &shared.chunk);
+    const size_t gather = whole - (size_t)(shared.chunk.gather - memory);
+    int status = FC_OK;
+    for (ptrdiff_t band = 0; band < job->bands && status == FC_OK; band += shared.chunk.bands) {
+        NAME(place_chunk)(job, &shared.chunk, band, job->bands);
+        const double pixels = (double)shared.chunk.pixels;
+        status = fc_parallel(NAME(pack_jobs)(job, &shared.chunk), pixels * (double)(w->groups * (w->k + w->c)), gather,
+                             NAME(shared_pack_task), &shared);
+        if (status != FC_OK) break;
+        status = fc_parallel(w->groups * job->sets, pixels * (double)(w->groups * w->k) * (double)(w->c * w->taps), 0,
+                             NAME(shared_sum_task), &shared);
+        shared.first = 0;
+    }
+    fc_free(memory);
+    return status;
 }
 
 static int NAME(dense_grad_weight)(const window *w, const T *dy, const T *x, T *dw) {
-    NAME(grad_weight_job) job = {.w = w, .x = x, .dy = dy};
+    NAME(grad_weight_job) job = {.w = w, .x = x, .dy = dy, .dw = dw};
     NAME(plan_grad_weight)(&job);
-    int status = NAME(allocate_grad_weight)(&job);
-    const size_t scratch = job.patches ? (size_t)((KC + VL) * VL + VL) * sizeof(T) + (size_t)smaller(KC, w->taps) * (size_t)(VL + 3) * sizeof(NAME(load)) : 0;
-    for (ptrdiff_t band = 0; band < job.bands && status == FC_OK; band += job.bands_a_chunk) {
-        NAME(place_chunk)(&job, band);
-        const double moved = (double)job.pixels * (double)(w->groups * (w->k + w->c));
-        status = fc_parallel(w->groups * (job.tiles + (job.patches ? job.chunk_bands : job.blocks)), moved, scratch,
-                             NAME(grad_weight_pack_task), &job);
-        if (status != FC_OK) break;
-        const double work = (double)job.pixels * (double)(w->groups * w->k) * (double)(w->c * w->taps);
-        status = fc_parallel(job.splits * w->groups * job.sets, work, 0, NAME(grad_weight_sum_task), &job);
-    }
-    if (status == FC_OK) NAME(grad_weight_store)(&job, dw);
+    job.sums = fc_alloc((size_t)job.parts * sizeof(T), (size_t)job.size);
+    if (!job.sums) return FC_NO_MEMORY;
+    const double work = (double)(w->n * window_pixels(w)) * (double)(w->groups * w->k) * (double)(w->c * w->taps);
+    int status = job.parts > 1 ? fc_parallel(job.parts, work, NAME(lay_out_chunk)(&job, NULL, NULL), NAME(grad_weight_part_task), &job)
+                               : NAME(grad_weight_shared)(&job);
+    if (status == FC_OK)
+        status = fc_parallel(w->groups * job.tiles, (double)(job.parts * job.size), 0, NAME(store_weight_task), &job);
     fc_free(job.sums);
-    fc_free(job.packed);
-    fc_free(job.input);
-    fc_free(job.off);
-    fc_free(job.pixel_of_band);
     return status;
 }

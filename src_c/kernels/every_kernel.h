@@ -7,6 +7,7 @@
 #include "conv_depthwise.h"
 #include "conv_grad_weight.h"
 #include "conv.h"
+#include "linear.h"
 #include "reduce.h"
 #include "peak.h"
 
@@ -19,6 +20,7 @@ const fc_kernels JOIN(NAME(fc_kernels), TARGET) = {
     .conv_forward = NAME(conv_forward),
     .conv_grad_input = NAME(conv_grad_input),
     .conv_grad_weight = NAME(conv_grad_weight),
+    .linear_few = NAME(linear_few),
     .channel_sum = NAME(channel_sum),
     .fma_peak = NAME(fma_peak),
 };

@@ -134,12 +134,33 @@ static ptrdiff_t NAME(plan_gather)(const window *w, const run *runs, ptrdiff_t r
     return t1 > t0 ? (next - table) / (t1 - t0) : 0;
 }
 
+/* The same panel from an input whose channels are neighbours: VL pixels of VL channels at a time, transposed. */
+static void NAME(gather_channels_last)(const window *w, const T *x, ptrdiff_t c0, ptrdiff_t c1, ptrdiff_t taps, const NAME(load) *table,
+                                       ptrdiff_t loads, ptrdiff_t pitch, T *panel) {
+    const ptrdiff_t step = NAME(window_step)(w);
+    for (ptrdiff_t t = 0; t < taps; t++)
+        for (const NAME(load) *l = table + t * loads; l < table + (t + 1) * loads; l++)
+            for (ptrdiff_t c = c0; c < c1; c += VL) {
+                const ptrdiff_t channels = c1 - c < VL ? c1 - c : VL, room = pitch - l->lane < VL ? pitch - l->lane : VL;
+                V r[VBYTES / sizeof(T)];
+                for (ptrdiff_t i = 0; i < VL; i++)
+                    r[i] = i >= l->lo && i < l->hi ? NAME(vload_first)(x + l->source + i * step + c, channels) : NAME(vzero)();
+                NAME(vtranspose)(VBYTES / sizeof(T), r);
+                T *to = panel + ((c - c0) * taps + t) * pitch + l->lane;
+                for (ptrdiff_t i = 0; i < channels; i++) NAME(vstore_first)(to + i * taps * pitch, room, r[i]);
+            }
+}
+
 /* Fill panel rows (channel major, then tap) for channels c0 .. c1-1 from `x`, the first channel of the group. Row j starts at
    panel + j * pitch; stores run up to VL-1 lanes past a row's end, into the next row (written later) or the panel's slack. */
 static void NAME(gather)(const window *w, const T *x, ptrdiff_t c0, ptrdiff_t c1, ptrdiff_t taps, const NAME(load) *table, ptrdiff_t loads,
                          ptrdiff_t pitch, T *panel) {
     const enum NAME(stride_kind) kind = NAME(window_kind)(w);
     const ptrdiff_t step = NAME(window_step)(w);
+    if (kind == NAME(ANY) && w->x_c == 1) {
+        NAME(gather_channels_last)(w, x, c0, c1, taps, table, loads, pitch, panel);
+        return;
+    }
     for (ptrdiff_t c = c0; c < c1; c++) {
         const T *plane = x + c * w->x_c;
         const NAME(load) *l = table;
