@@ -95,8 +95,8 @@ class Layer:
         for name, child in self.children():
             yield from child.named_layers(f"{prefix}.{name}" if prefix else name)
 
-    def _named_entries(self) -> Iterator[tuple[str, "Layer", str]]:
-        """(dotted name, layer, attribute) of all parameters and buffers, in PyTorch's order."""
+    def named_entries(self) -> Iterator[tuple[str, "Layer", str]]:
+        """(dotted name, layer, attribute) of every parameter and buffer, in PyTorch's order."""
         for prefix, layer in self.named_layers():
             names = [name for name, value in vars(layer).items() if isinstance(value, Parameter)]
             names += [name for name in layer.buffer_names if getattr(layer, name) is not None]
@@ -106,7 +106,7 @@ class Layer:
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """(dotted name, Parameter); one that is shared by several layers comes once."""
         seen: set[int] = set()
-        for name, layer, attribute in self._named_entries():
+        for name, layer, attribute in self.named_entries():
             value = getattr(layer, attribute)
             if isinstance(value, Parameter) and id(value) not in seen:
                 seen.add(id(value))
@@ -118,7 +118,7 @@ class Layer:
 
     def named_buffers(self) -> Iterator[tuple[str, np.ndarray]]:
         """(dotted name, array) of what is saved but not trained."""
-        for name, layer, attribute in self._named_entries():
+        for name, layer, attribute in self.named_entries():
             value = getattr(layer, attribute)
             if not isinstance(value, Parameter):
                 yield name, value
@@ -131,7 +131,7 @@ class Layer:
     def state_dict(self, *, copy: bool = True) -> dict[str, np.ndarray]:
         """{dotted name: array} of parameters and buffers; with copy=False the arrays themselves."""
         arrays = {}
-        for name, layer, attribute in self._named_entries():
+        for name, layer, attribute in self.named_entries():
             value = getattr(layer, attribute)
             array = value.data if isinstance(value, Parameter) else value
             arrays[name] = array.copy() if copy else array
@@ -145,7 +145,7 @@ class Layer:
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"load_state_dict: expected a mapping of arrays, got {type(state_dict).__name__}")
-        entries = {name: getattr(layer, attribute) for name, layer, attribute in self._named_entries()}
+        entries = {name: getattr(layer, attribute) for name, layer, attribute in self.named_entries()}
         given = {name: np.asarray(value) for name, value in state_dict.items() if name in entries}
         problems = []
         if strict:

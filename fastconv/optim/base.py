@@ -46,7 +46,7 @@ class Optimizer:
             raise ValueError(f"{kind}: unknown settings in a group: {', '.join(sorted(unknown))}")
         params = group["params"]
         params = [params] if isinstance(params, Parameter) else list(params)
-        known = set(self._parameters())
+        known = set(self.parameters())
         for parameter in params:
             if not isinstance(parameter, Parameter):
                 raise TypeError(f"{kind}: expected Parameters, got {parameter!r}")
@@ -62,16 +62,17 @@ class Optimizer:
         require_number(type(self).__name__, group, "lr", 0)
         require_number(type(self).__name__, group, "weight_decay", 0)
 
-    def _parameters(self) -> Iterator[Parameter]:
+    def parameters(self) -> Iterator[Parameter]:
+        """The parameters of all groups, in order."""
         return (parameter for group in self.param_groups for parameter in group["params"])
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
-        for parameter in self._parameters():
+        for parameter in self.parameters():
             parameter.grad = None
 
     def step(self) -> None:
-        """Change every parameter that has a gradient by one step; ValueError before any change if one is odd."""
+        """Change every parameter that has a gradient; ValueError before any change if a gradient is odd."""
         work = [
             (parameter, group)
             for group in self.param_groups
@@ -82,8 +83,8 @@ class Optimizer:
             data, grad = parameter.data, parameter.grad
             if grad.shape != data.shape or grad.dtype != data.dtype:
                 raise ValueError(
-                    f"{type(self).__name__}: a gradient of shape {grad.shape} and dtype {grad.dtype} does not "
-                    f"fit its parameter of shape {data.shape} and dtype {data.dtype}"
+                    f"{type(self).__name__}: a gradient of shape {grad.shape} and dtype {grad.dtype} "
+                    f"does not fit its parameter of shape {data.shape} and dtype {data.dtype}"
                 )
             if not data.flags.c_contiguous:
                 parameter.data = np.ascontiguousarray(data)  # blocks are flat views
@@ -109,7 +110,7 @@ class Optimizer:
 
     def state_dict(self, *, copy: bool = True) -> dict[str, Any]:
         """{"state": {index: {...}}, "param_groups": [...]}, parameters numbered in order, as PyTorch's."""
-        order = {parameter: index for index, parameter in enumerate(self._parameters())}
+        order = {parameter: index for index, parameter in enumerate(self.parameters())}
         state = {
             str(order[parameter]): {
                 name: value.copy() if copy and isinstance(value, np.ndarray) else value
@@ -126,7 +127,7 @@ class Optimizer:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take state and settings from `state_dict()` of an optimizer of the same kind over parameters of the
         same shapes; ValueError, and nothing is changed, if it does not fit."""
-        parameters = list(self._parameters())
+        parameters = list(self.parameters())
         try:
             groups = [self._read_group(*pair) for pair in self._paired_groups(state_dict["param_groups"])]
             state = {
