@@ -103,8 +103,8 @@ class Table:
             lines.append("(*) Python loops over N, K, P, Q, timed on one sample of the batch, times the batch size.")
         if self._peaks:
             lines.append(
-                f"peak: share of the FMA peak, {max(self._peaks):.0f} GFLOP/s in this run, by the operations of the direct\n"
-                "method: Winograd may pass 100 %."
+                f"peak: share of the FMA peak, {max(self._peaks):.0f} GFLOP/s in this run, by the operations of the"
+                " direct\nmethod: Winograd may pass 100 %."
             )
         return "\n".join(lines)
 

@@ -54,7 +54,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     pictures = parser.add_argument_group("folders of pictures")
     pictures.add_argument("--size", type=whole(4), metavar="N", help="height and width in pixels (default: 64)")
     pictures.add_argument("--channels", type=int, choices=(1, 3), help="1 for grey, 3 for colour (default)")
-    pictures.add_argument("--test-fraction", type=real(0, 1, open_low=True), metavar="X", help="where there is no test/")
+    pictures.add_argument(
+        "--test-fraction", type=real(0, 1, open_low=True), metavar="X", help="where there is no test/"
+    )
     out = parser.add_argument_group("files and output")
     out.add_argument("--out", type=Path, metavar="FOLDER", help="where results go (default: fastconv-NAME)")
     out.add_argument(

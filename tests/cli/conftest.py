@@ -21,7 +21,7 @@ def command(tmp_path):
 
 @pytest.fixture
 def refused(command):
-    """Runs a command that must end with exit code 2 and one line on stderr (argparse adds its usage); returns stderr."""
+    """Runs a command that must end with exit code 2 and one line of error after argparse's usage; returns it."""
 
     def run(*arguments, **options):
         done = command(*arguments, **options)

@@ -34,10 +34,6 @@ def test_info_says_why(command):
         assert "3 (--threads)" in command("info", "--threads", 3).stdout
 
 
-def test_a_wrong_target_is_one_line(refused):
-    assert "nonsense" in refused("info", env={"FASTCONV_TARGET": "nonsense"})
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     (
