@@ -106,18 +106,19 @@ INLINE V NAME(vodd)(V a, V b) { return __builtin_shufflevector(a, b, FC_ODD); }
 #undef FC_EVEN
 #undef FC_ODD
 
-/* r, a square of VL vectors, becomes its transpose: log2(VL) rounds of perfect shuffles of the halves. */
-INLINE void NAME(vtranspose)(V *r) {
-    V s[16];
+/* Transpose `rows` vectors (a literal power of two): r[0], r[1] ... then hold, one after another, lane 0 of every row, lane 1 of
+   every row, and so on: log2(rows) rounds of perfect shuffles of the two halves. */
+INLINE void NAME(vtranspose)(const int rows, V *r) {
+    V s[64 / T_BYTES];
     UNROLL(4)
-    for (ptrdiff_t step = 1; step < VL; step *= 2) {
+    for (int step = 1; step < rows; step *= 2) {
         UNROLL(8)
-        for (ptrdiff_t i = 0; i < VL / 2; i++) {
-            s[2 * i] = NAME(vinterleave_low)(r[i], r[i + VL / 2]);
-            s[2 * i + 1] = NAME(vinterleave_high)(r[i], r[i + VL / 2]);
+        for (int i = 0; i < rows / 2; i++) {
+            s[2 * i] = NAME(vinterleave_low)(r[i], r[i + rows / 2]);
+            s[2 * i + 1] = NAME(vinterleave_high)(r[i], r[i + rows / 2]);
         }
         UNROLL(16)
-        for (ptrdiff_t i = 0; i < VL; i++) r[i] = s[i];
+        for (int i = 0; i < rows; i++) r[i] = s[i];
     }
 }
 

@@ -17,6 +17,13 @@
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
 
+/* The register class of vectors in an asm constraint. */
+#if defined(__x86_64__)
+#define VREG "v"
+#else
+#define VREG "w"
+#endif
+
 #define T float
 #define TI int32_t
 #define T_BYTES 4
