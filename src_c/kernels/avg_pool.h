@@ -247,7 +247,7 @@ INLINE int NAME(whole_plane)(const fc_pool *g) {
 }
 
 /* Runs one of the loops above over `rows` rows of `elements` each. */
-INLINE int NAME(run_avg)(NAME(avg_pool_call) *m, ptrdiff_t rows, ptrdiff_t elements, fc_task *run) {
+INLINE int NAME(run_avg)(NAME(avg_pool_call) *m, ptrdiff_t rows, ptrdiff_t elements, fc_task *loop) {
     const fc_pool *g = m->g;
     const ptrdiff_t columns = NAME(whole_vectors)(g->out[2]);
     T *count = fc_alloc(sizeof(T), (size_t)columns);
@@ -257,7 +257,7 @@ INLINE int NAME(run_avg)(NAME(avg_pool_call) *m, ptrdiff_t rows, ptrdiff_t eleme
     m->rows = rows;
     m->a_task = NAME(rows_a_task)(elements);
     const int status = fc_parallel((rows + m->a_task - 1) / m->a_task, (double)rows * (double)elements,
-                                   (size_t)m->length * sizeof(T), run, m);
+                                   (size_t)m->length * sizeof(T), loop, m);
     fc_free(count);
     return status;
 }

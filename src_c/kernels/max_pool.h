@@ -22,7 +22,7 @@ INLINE void NAME(keep_max)(V x, TI number, V *best, VI *tap, const int with_taps
 
 /* How columns q, q+1, ... of a row of windows find their elements: neighbours (stride 1), every second element (stride 2,
    dilation 1: even and odd lanes serve two taps), or one by one. */
-enum NAME(columns) { NAME(NEXT) = 1, NAME(SECOND) = 2, NAME(ANY) = 0 };
+enum NAME(columns) { NAME(ADJACENT) = 1, NAME(ALTERNATE) = 2, NAME(SINGLE) = 0 };
 
 /* Lanes of v at elements at, at + step, ... of a row; -infinity, which replaces nothing, outside 0 <= element < w. */
 INLINE V NAME(inside_only)(V v, ptrdiff_t at, ptrdiff_t w, const ptrdiff_t step) {
@@ -51,7 +51,7 @@ INLINE void NAME(max_taps)(const fc_pool *g, const T *p, ptrdiff_t at, ptrdiff_t
                            TI number, V *best, VI *tap, const int columns, const int edge, const int with_taps) {
     const ptrdiff_t w = g->in[2];
     const TI ns = number + (TI)s;
-    if (columns == NAME(SECOND)) {
+    if (columns == NAME(ALTERNATE)) {
         const ptrdiff_t e = at + s;
         const V a = edge ? NAME(load_inside)(p, e, w) : NAME(vload)(p + e);
         const V b = edge ? NAME(load_inside)(p, e + VL, w) : NAME(vload)(p + e + VL);
@@ -66,7 +66,7 @@ INLINE void NAME(max_taps)(const fc_pool *g, const T *p, ptrdiff_t at, ptrdiff_t
     }
     const ptrdiff_t e = at + s * g->dilation[2];
     V v;
-    if (columns == NAME(ANY))
+    if (columns == NAME(SINGLE))
         v = NAME(load_any)(p, e, g->stride[2], w, lanes);
     else
         v = edge ? NAME(inside_only)(NAME(load_inside)(p, e, w), e, w, 1) : NAME(vload)(p + e);
@@ -77,7 +77,7 @@ INLINE void NAME(max_taps)(const fc_pool *g, const T *p, ptrdiff_t at, ptrdiff_t
 INLINE void NAME(max_block)(const fc_pool *g, const T *p, ptrdiff_t nt, ptrdiff_t nr, ptrdiff_t at, ptrdiff_t lanes,
                             TI number, V *best, VI *tap, const int columns, const ptrdiff_t fixed_s, const int edge,
                             const int with_taps) {
-    const ptrdiff_t S = fixed_s ? fixed_s : g->kernel[2], step = columns == NAME(SECOND) ? 2 : 1;
+    const ptrdiff_t S = fixed_s ? fixed_s : g->kernel[2], step = columns == NAME(ALTERNATE) ? 2 : 1;
     const ptrdiff_t row_step = g->dilation[1] * g->in[2], depth_step = g->dilation[0] * g->in[1] * g->in[2];
     for (ptrdiff_t t = 0; t < nt; t++, p += depth_step, number += (TI)(g->kernel[1] * S)) {
         const T *row = p;
@@ -125,7 +125,7 @@ INLINE void NAME(max_pool_rows)(const NAME(max_pool_call) *m, ptrdiff_t task, TI
     const ptrdiff_t S = fixed_s ? fixed_s : g->kernel[2], Q = g->out[2], W = g->in[2];
     const ptrdiff_t last_row = NAME(smaller)((task + 1) * m->a_task, m->rows);
     /* Elements past `at` that an unmasked block reads. */
-    const ptrdiff_t reads = columns == NAME(SECOND) ? (S - 1) / 2 * 2 + 2 * VL : (S - 1) * g->dilation[2] + VL;
+    const ptrdiff_t reads = columns == NAME(ALTERNATE) ? (S - 1) / 2 * 2 + 2 * VL : (S - 1) * g->dilation[2] + VL;
     const int bytes = m->taps8 != NULL;
     PLACE at = NAME(place_of)(task * m->a_task, g->out);
     for (ptrdiff_t row = task * m->a_task; row < last_row; row++, NAME(next_place)(&at, g->out)) {
@@ -139,7 +139,7 @@ INLINE void NAME(max_pool_rows)(const NAME(max_pool_call) *m, ptrdiff_t task, TI
             V best = NAME(vset)((T)-INFINITY);
             VI tap = NAME(vset_int)(number);
             if (with_taps) tap += *(const NAME(loose_vector_int) *)(m->first_s + q);
-            if (columns == NAME(ANY) || (start >= 0 && start + reads <= W))
+            if (columns == NAME(SINGLE) || (start >= 0 && start + reads <= W))
                 NAME(max_block)(g, p, t.last - t.first, r.last - r.first, start, lanes, number, &best, &tap, columns,
                                 fixed_s, 0, with_taps);
             else
@@ -199,11 +199,11 @@ INLINE void NAME(max_pool_pixels)(const NAME(max_pool_call) *m, ptrdiff_t task, 
     static void NAME(max_##name##_taps)(void *call, ptrdiff_t task, void *scratch) {       \
         NAME(max_pool_rows)(call, task, scratch, __VA_ARGS__, 1);                          \
     }
-MAX_POOL_TASK(second_2, NAME(SECOND), 2)
-MAX_POOL_TASK(second_3, NAME(SECOND), 3)
-MAX_POOL_TASK(second, NAME(SECOND), 0)
-MAX_POOL_TASK(next, NAME(NEXT), 0)
-MAX_POOL_TASK(any, NAME(ANY), 0)
+MAX_POOL_TASK(second_2, NAME(ALTERNATE), 2)
+MAX_POOL_TASK(second_3, NAME(ALTERNATE), 3)
+MAX_POOL_TASK(second, NAME(ALTERNATE), 0)
+MAX_POOL_TASK(next, NAME(ADJACENT), 0)
+MAX_POOL_TASK(any, NAME(SINGLE), 0)
 #undef MAX_POOL_TASK
 static void NAME(max_pixels)(void *call, ptrdiff_t task, void *scratch) {
     NAME(max_pool_pixels)(call, task, scratch, 0);
@@ -237,13 +237,13 @@ INLINE void NAME(fill_offsets)(const fc_pool *g, ptrdiff_t offset[256]) {
 static int NAME(max_pool_forward)(const fc_pool *g, const void *x, void *y, void *taps, int64_t *indices) {
     const int with_taps = taps || indices, small = NAME(volume)(g->kernel) <= 256;
     const ptrdiff_t Q = NAME(whole_vectors)(g->out[2]), C = NAME(whole_vectors)(g->c);
-    const ptrdiff_t window = NAME(volume)(g->kernel);
+    const ptrdiff_t tap_count = NAME(volume)(g->kernel);
     NAME(max_pool_call) m = {.g = g, .x = x, .y = y, .indices = indices};
     if (taps && small) m.taps8 = taps;
     if (taps && !small) m.taps32 = taps;
     NAME(fill_offsets)(g, m.offset);
     m.rows = g->n * (g->channels_last ? NAME(volume)(g->out) : g->c * g->out[0] * g->out[1]);
-    const ptrdiff_t elements = (g->channels_last ? g->c : g->out[2]) * NAME(smaller)(window, 9);
+    const ptrdiff_t elements = (g->channels_last ? g->c : g->out[2]) * NAME(smaller)(tap_count, 9);
     m.a_task = NAME(rows_a_task)(elements);
     TI *first_s = NULL;
     if (!g->channels_last && with_taps) {
