@@ -72,7 +72,8 @@ def _max_of_cells(x: np.ndarray, y: np.ndarray, indices: np.ndarray | None, layo
     height, width = _geometry.spatial(x.shape, layout)
     plane = np.arange(height * width).reshape(_geometry.arranged(1, 1, (height, width), layout))
     for place, cell in _cells(x.shape, y.shape, layout):
-        window = np.moveaxis(x[cell], _axes(layout), (2, 3)).reshape(x.shape[0], y[place].shape[1], -1)
+        window = np.moveaxis(x[cell], _axes(layout), (2, 3))
+        window = window.reshape(*window.shape[:2], window.shape[2] * window.shape[3])
         first = np.argmax(window, axis=2)  # the first of equals; a NaN counts as largest
         y[place] = np.take_along_axis(window, first[..., None], 2)[..., 0]
         if indices is not None:
