@@ -47,8 +47,7 @@ def generator(op: str, value: Any) -> np.random.Generator:
     """`value`, which must be a numpy Generator."""
     if not isinstance(value, np.random.Generator):
         raise TypeError(
-            f"{op}: generator must be a numpy.random.Generator, such as "
-            f"numpy.random.default_rng(0), got {value!r}"
+            f"{op}: generator must be a numpy.random.Generator, such as numpy.random.default_rng(0), got {value!r}"
         )
     return value
 

@@ -38,13 +38,10 @@ class ArrayDataset:
     def __init__(self, x: Any, y: Any, transform: Callable | None = None) -> None:
         x, y = check.array("ArrayDataset", "x", x), check.array("ArrayDataset", "y", y)
         if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
-            raise ValueError(
-                f"ArrayDataset: x and y must have the same first dimension, got {x.shape} and {y.shape}"
-            )
+            raise ValueError(f"ArrayDataset: x and y must have the same first dimension, got {x.shape} and {y.shape}")
         if x.dtype != np.uint8 and x.dtype.newbyteorder("=") not in check.FLOATS:
             raise TypeError(
-                f"ArrayDataset: x must be float32, float64 or uint8, got {x.dtype}; "
-                "use x.astype(numpy.float32)"
+                f"ArrayDataset: x must be float32, float64 or uint8, got {x.dtype}; use x.astype(numpy.float32)"
             )
         if y.dtype.kind in "iu":
             y = y.astype(np.int64, copy=False)
@@ -62,9 +59,7 @@ class ArrayDataset:
     def __repr__(self) -> str:
         return f"ArrayDataset({len(self)} samples of shape {self.x.shape[1:]})"
 
-    def batch(
-        self, indices: Any, generator: np.random.Generator | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def batch(self, indices: Any, generator: np.random.Generator | None = None) -> tuple[np.ndarray, np.ndarray]:
         """`(x, y)` of the samples at `indices` (1-d integers from 0 to N-1) as new arrays.
 
         `generator` goes to the transform; a random transform without one is a TypeError.

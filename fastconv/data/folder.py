@@ -12,7 +12,7 @@ import numpy as np
 from ..formats.errors import FormatError
 from ..formats.files import PathType, open_regular
 from . import _arguments as check
-from .dataset import scale_bytes
+from .dataset import ArrayDataset, scale_bytes
 from .split import Split, stratified_split
 
 if TYPE_CHECKING:
@@ -50,13 +50,8 @@ class PictureFolder:
     ) -> None:
         y = check.array("PictureFolder", "labels", labels)
         if y.ndim != 1 or len(y) != len(files) or (y.size and y.dtype.kind not in "iu"):
-            raise ValueError(
-                f"PictureFolder: labels must be {len(files)} integers, got {y.dtype} of shape {y.shape}"
-            )
-        if channels not in _MODES:
-            raise ValueError(f"PictureFolder: channels must be 1 (grey) or 3 (RGB), got {channels!r}")
-        if fit not in ("crop", "stretch"):
-            raise ValueError(f"PictureFolder: fit must be 'crop' or 'stretch', got {fit!r}")
+            raise ValueError(f"PictureFolder: labels must be {len(files)} integers, got {y.dtype} of shape {y.shape}")
+        _check_form("PictureFolder", channels, fit)
         if transform is not None and not callable(transform):
             raise TypeError(f"PictureFolder: transform must be callable, got {transform!r}")
         self.files = tuple(files)
@@ -72,20 +67,25 @@ class PictureFolder:
     def __repr__(self) -> str:
         return f"PictureFolder({len(self)} pictures, {self.channels} x {self.size[0]} x {self.size[1]})"
 
-    def batch(
-        self, indices: Any, generator: np.random.Generator | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def batch(self, indices: Any, generator: np.random.Generator | None = None) -> tuple[np.ndarray, np.ndarray]:
         """`(x, y)` of the pictures at `indices` (1-d integers from 0 to N-1), decoded now."""
         chosen = check.indices("PictureFolder.batch", indices, len(self))
-        pixels = np.empty((len(chosen), *self.size, self.channels), np.uint8)
-        for row, index in enumerate(chosen.tolist()):
-            pixels[row] = read_picture(
-                self.files[index], size=self.size, channels=self.channels, fit=self.fit
-            )
-        x = scale_bytes(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+        x = scale_bytes(self._pixels(chosen))
         if self.transform is not None:
             x = self.transform(x, generator)
         return x, self.y[chosen]
+
+    def in_memory(self) -> ArrayDataset:
+        """The same data set, equal batches, with every picture decoded now: one byte a pixel and channel."""
+        return ArrayDataset(self._pixels(np.arange(len(self))), self.y, self.transform)
+
+    def _pixels(self, chosen: np.ndarray) -> np.ndarray:
+        """uint8 (N, channels, height, width) of the pictures at `chosen`."""
+        x = np.empty((len(chosen), self.channels, *self.size), np.uint8)
+        for row, index in enumerate(chosen.tolist()):
+            picture = read_picture(self.files[index], size=self.size, channels=self.channels, fit=self.fit)
+            x[row] = picture.transpose(2, 0, 1)
+        return x
 
 
 def read_picture(
@@ -98,6 +98,7 @@ def read_picture(
     Image.MAX_IMAGE_PIXELS. ImportError where Pillow is missing.
     """
     _require_pillow()
+    _check_form("read_picture", channels, fit)
     wanted = None if size is None else check.pair("read_picture", "size", size, 1)
     with open_regular(path) as (file, _):
         try:
@@ -106,9 +107,9 @@ def read_picture(
         except (FormatError, MemoryError):
             raise
         except Exception as error:
-            # Pillow's decoders raise whatever the bytes lead them to; only a real failure of the disk has a
-            # number.
-            if isinstance(error, OSError) and error.errno is not None:
+            # Pillow's decoders raise whatever the bytes lead them to. The system's own errors have a number;
+            # EINVAL is the bytes' doing as well: an offset (TIFF) to where no file reaches.
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
                 raise
             raise FormatError(path, None, f"{type(error).__name__}: {error}", "a whole picture") from error
 
@@ -152,9 +153,7 @@ def has_class_folders(root: Path) -> bool:
     return any(True for folder in _subfolders(root) for _ in _walk(folder))
 
 
-def _decode(
-    file: BinaryIO, path: PathType, size: tuple[int, int] | None, mode: str, fit: Fit
-) -> "Image.Image":
+def _decode(file: BinaryIO, path: PathType, size: tuple[int, int] | None, mode: str, fit: Fit) -> "Image.Image":
     from PIL import Image, ImageOps
 
     picture = Image.open(file, formats=_FORMATS)
@@ -186,10 +185,15 @@ def _convert(picture: "Image.Image", path: PathType, mode: str) -> "Image.Image"
     elif picture.mode == "F":
         raise FormatError(path, None, "pixels of floating point", "pixels of 8 or 16 bits")
     elif picture.mode == "P":
-        picture = picture.convert(
-            "RGBA"
-        )  # the palette's transparency, if any, is not lost on the way with a warning
+        picture = picture.convert("RGBA")  # the palette's transparency, if any, is not lost on the way with a warning
     return picture if picture.mode == mode else picture.convert(mode)
+
+
+def _check_form(op: str, channels: int, fit: Fit) -> None:
+    if isinstance(channels, bool) or channels not in _MODES:
+        raise ValueError(f"{op}: channels must be 1 (grey) or 3 (RGB), got {channels!r}")
+    if fit not in ("crop", "stretch"):
+        raise ValueError(f"{op}: fit must be 'crop' or 'stretch', got {fit!r}")
 
 
 def _require_pillow() -> None:
@@ -206,11 +210,15 @@ def _subfolders(root: Path) -> list[Path]:
 
 def _walk(folder: Path) -> Iterator[Path]:
     """Picture files below `folder`, sorted; links to folders are not followed, so that it ends."""
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if name.lower().endswith(_SUFFIXES) and not name.startswith("."):
                 yield Path(parent, name)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _divided(root: Path) -> tuple[Path, Path] | None:
@@ -224,17 +232,13 @@ def _divided(root: Path) -> tuple[Path, Path] | None:
 
 def _scan(root: Path, known: tuple[str, ...] | None = None) -> tuple[list[Path], np.ndarray, tuple[str, ...]]:
     """Files, labels (indices into `known`, or into the classes found) and class names, in sorted order."""
-    if not root.exists():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(root))
     folders = _subfolders(root)
     classes = tuple(folder.name for folder in folders) if known is None else known
     files: list[Path] = []
     labels: list[int] = []
     for folder in folders:
         if folder.name not in classes:
-            raise FormatError(
-                folder, None, f"class {folder.name!r}", f"a class of the training part {classes}"
-            )
+            raise FormatError(folder, None, f"class {folder.name!r}", f"a class of the training part {classes}")
         found = list(_walk(folder))
         if not found:
             raise FormatError(folder, None, "no pictures", f"at least one file of {', '.join(_SUFFIXES)}")

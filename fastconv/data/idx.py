@@ -81,9 +81,7 @@ def _read_array(file: BinaryIO, path: PathType, size: int, max_bytes: int, *, pa
     """The array in `file`, whose size on disk is `size`; all of the header is checked first."""
     magic = read_exactly(file, path, 0, 4)
     if magic[:2] != b"\0\0" or magic[2] not in _DTYPES:
-        raise FormatError(
-            path, 0, f"magic number 0x{magic.hex()}", "0x0000, an IDX type code, and a dimension count"
-        )
+        raise FormatError(path, 0, f"magic number 0x{magic.hex()}", "0x0000, an IDX type code, and a dimension count")
     if not 1 <= magic[3] <= _MAX_DIMENSIONS:
         raise FormatError(path, 3, f"{magic[3]} dimensions", f"1 to {_MAX_DIMENSIONS}")
     header = 4 + 4 * magic[3]
@@ -136,9 +134,7 @@ def _read_pair(images: Path, labels: Path) -> Arrays:
     x, y = read_idx(images), read_idx(labels)
     for path, part, ndim, what in ((images, x, 3, "pictures"), (labels, y, 1, "labels")):
         if part.dtype != np.uint8 or part.ndim != ndim:
-            raise FormatError(
-                path, 0, f"{part.dtype} with {part.ndim} dimensions", f"{what}: uint8 with {ndim}"
-            )
+            raise FormatError(path, 0, f"{part.dtype} with {part.ndim} dimensions", f"{what}: uint8 with {ndim}")
     if len(x) != len(y):
         raise FormatError(labels, 4, f"{len(y)} labels", f"{len(x)}, one for each picture of {images.name}")
     return x[:, None], y.astype(np.int64)

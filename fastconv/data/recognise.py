@@ -27,9 +27,9 @@ FASHION_MNIST_CLASSES = (
 
 _LOOKED_FOR = (
     "the name 'digits'; a folder with train-images-idx3-ubyte[.gz] and its three companions (MNIST, "
-    "Fashion-MNIST); a folder with data_batch_1.bin ... and test_batch.bin (CIFAR-10) or train.bin and test.bin "
-    "(CIFAR-100); a folder of pictures with one subfolder a class, or with train/ and test/ (or val/) of such "
-    "subfolders"
+    "Fashion-MNIST); a folder with data_batch_1.bin ... and test_batch.bin (CIFAR-10) or train.bin and "
+    "test.bin (CIFAR-100); a folder of pictures with one subfolder a class, or with train/ and test/ "
+    "(or val/) of such subfolders"
 )
 
 

@@ -56,7 +56,5 @@ def stratified_split(labels: Any, test_fraction: float = 0.2, seed: int = 0) -> 
             count = min(max(int(len(members) * share + 0.5), 1), len(members) - 1)
             in_test[members[np.argsort(keys[members], kind="stable")[:count]]] = True
     if not in_test.any():
-        raise ValueError(
-            "stratified_split: labels must have a class of at least 2 samples to divide, got none"
-        )
+        raise ValueError("stratified_split: labels must have a class of at least 2 samples to divide, got none")
     return np.flatnonzero(~in_test), np.flatnonzero(in_test)

@@ -84,7 +84,7 @@ class RandomCrop:
 
 @dataclass(frozen=True)
 class CenterCrop:
-    """Cut the window of `size`, an int or (vertical, horizontal), in the middle; odd remainders go at the end.
+    """Cut the window of `size`, an int or (vertical, horizontal), in the middle; odd rests go at the end.
 
     (N, C, H, W) -> (N, C, *size); ValueError where the picture is smaller than `size`.
     """
@@ -152,11 +152,7 @@ def channel_mean_std(data: np.ndarray | Dataset, batch_size: int = 256) -> tuple
         x = data[chosen] if isinstance(data, np.ndarray) else data.batch(chosen)[0]
         if x.dtype == np.uint8:
             x = scale_bytes(x)
-        values = (
-            np.moveaxis(check.pictures("channel_mean_std", x), 1, 0)
-            .reshape(x.shape[1], -1)
-            .astype(np.float64)
-        )
+        values = np.moveaxis(check.pictures("channel_mean_std", x), 1, 0).reshape(x.shape[1], -1).astype(np.float64)
         part, part_mean = values.shape[1], values.mean(axis=1)
         part_squares = ((values - part_mean[:, None]) ** 2).sum(axis=1)
         delta, total = part_mean - mean, count + part

@@ -12,9 +12,7 @@ class FormatError(ValueError):
     there, `expected` what should be. A file that is missing or may not be read raises the OSError of `open`.
     """
 
-    def __init__(
-        self, path: str | bytes | os.PathLike, where: int | str | None, found: str, expected: str
-    ) -> None:
+    def __init__(self, path: str | bytes | os.PathLike, where: int | str | None, found: str, expected: str) -> None:
         self.path = os.fsdecode(path)
         self.where = where
         self.found = found

@@ -30,9 +30,7 @@ def open_regular(path: PathType) -> Iterator[tuple[BinaryIO, int]]:
     path = os.fspath(path)
     _require_regular(path, os.stat(path).st_mode)
     # Between stat and open the name may come to mean a pipe: non-blocking so that opening it cannot hang.
-    flags = (
-        os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    )
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     with open(os.open(path, flags), "rb") as file:
         status = os.fstat(file.fileno())
         _require_regular(path, status.st_mode)

@@ -1,0 +1,306 @@
+# cython: language_level=3, embedsignature=False, binding=False
+"""The binding: arrays become pointers, tuples become C structs, a status becomes an exception; the GIL is released around
+every kernel. No checks beyond what keeps memory safe: fastconv._validate is the only place that judges arguments."""
+
+from cpython.exc cimport PyErr_Occurred
+from libc.stddef cimport ptrdiff_t
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals()
+    int PyObject_GetBuffer(object, Py_buffer *, int) except -1
+    void PyBuffer_Release(Py_buffer *)
+    int PyBuffer_FillInfo(Py_buffer *, object, void *, Py_ssize_t, int, int) except -1
+    enum:
+        PyBUF_SIMPLE
+        PyBUF_WRITABLE
+
+cdef extern from "memory.h" nogil:
+    void *fc_alloc(size_t size, size_t count)
+    void fc_free(void *)
+    size_t fc_free_pool()
+    size_t fc_pool_bytes()
+    void fc_set_pool_limit(size_t)
+    void fc_fail_allocation(ptrdiff_t)
+
+cdef extern from "parallel.h" nogil:
+    int fc_num_threads()
+    void fc_set_num_threads(int)
+    void fc_cap_num_threads(int)
+    void fc_set_interrupt_check(int (*)() noexcept)
+    int fc_has_openmp()
+
+cdef extern from "fastconv.h" nogil:
+    enum:
+        FC_OK
+        FC_NO_MEMORY
+        FC_INTERRUPTED
+    ctypedef struct fc_conv:
+        pass
+    ctypedef struct fc_epilogue:
+        const void *bias
+        const void *add
+        ptrdiff_t activation
+        double slope
+    ctypedef struct fc_kernels:
+        const char *target
+        ptrdiff_t element_size
+        ptrdiff_t lanes
+        ptrdiff_t (*conv_packed_size)(const fc_conv *) noexcept nogil
+        int (*conv_pack)(const fc_conv *, const void *, void *) noexcept nogil
+        int (*conv_forward)(const fc_conv *, const void *, const void *, int, const fc_epilogue *, void *) noexcept nogil
+        int (*conv_grad_input)(const fc_conv *, const void *, const void *, const void *, void *) noexcept nogil
+        int (*conv_grad_weight)(const fc_conv *, const void *, const void *, void *) noexcept nogil
+        int (*linear_few)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, const void *, const void *, void *) noexcept nogil
+        int (*channel_sum)(ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, void *) noexcept nogil
+        int (*fma_peak)(ptrdiff_t, double *) noexcept nogil
+    const char *const fc_target_names[]
+    int fc_target_runs(const char *)
+    const fc_kernels *fc_kernels_of(const char *, ptrdiff_t)
+
+
+# ---- what the calls below share
+
+cdef const fc_kernels *table32 = NULL
+cdef const fc_kernels *table64 = NULL
+
+
+cdef class Pins:
+    """The arrays of one call, held (and so not resizable) until it returns. All have one element size, that of the kernels."""
+
+    cdef Py_buffer views[10]
+    cdef int count
+    cdef Py_ssize_t element_size
+
+    def __dealloc__(self):
+        for i in range(self.count):
+            PyBuffer_Release(&self.views[i])
+
+    cdef void *pin(self, object array, int flags) except? NULL:
+        if array is None:
+            return NULL
+        cdef Py_buffer *view = &self.views[self.count]
+        PyObject_GetBuffer(array, view, flags)
+        self.count += 1
+        return view.buf
+
+    cdef void *read(self, object array) except? NULL:
+        cdef void *memory = self.pin(array, PyBUF_SIMPLE)
+        if array is not None:
+            self.element_size = self.views[self.count - 1].itemsize
+        return memory
+
+    cdef void *write(self, object array) except? NULL:
+        return self.pin(array, PyBUF_WRITABLE)
+
+    cdef const fc_kernels *kernels(self) noexcept nogil:
+        return table32 if self.element_size == 4 else table64
+
+
+cdef int fill(void *struct, size_t size, tuple fields) except -1:
+    """Write a tuple of ints into a struct whose members are all ptrdiff_t."""
+    cdef ptrdiff_t *members = <ptrdiff_t *>struct
+    cdef Py_ssize_t i, count = len(fields)
+    if <size_t>count * sizeof(ptrdiff_t) != size:
+        raise AssertionError("geometry tuple does not match its C struct")
+    for i in range(count):
+        members[i] = fields[i]
+    return 0
+
+
+cdef int check_signals() noexcept with gil:
+    return PyErr_CheckSignals()
+
+
+cdef int done(int status) except -1:
+    if status == FC_NO_MEMORY:
+        raise MemoryError("fastconv: not enough memory for the scratch of a kernel")
+    if status == FC_INTERRUPTED:
+        if PyErr_Occurred() == NULL:
+            raise KeyboardInterrupt
+        return -1
+    return 0
+
+
+# ---- configuration
+
+def all_targets():
+    """Names of the targets compiled in, best first."""
+    names = []
+    cdef int i = 0
+    while fc_target_names[i] != NULL:
+        names.append(fc_target_names[i].decode())
+        i += 1
+    return names
+
+
+def target_runs(str name):
+    return bool(fc_target_runs(name.encode()))
+
+
+def use_target(str name):
+    """Run on this target from now on; it must be one that target_runs()."""
+    global table32, table64
+    table32 = fc_kernels_of(name.encode(), 4)
+    table64 = fc_kernels_of(name.encode(), 8)
+    fc_set_interrupt_check(check_signals)
+
+
+def current_target():
+    return table32.target.decode()
+
+
+def lanes(Py_ssize_t element_size):
+    return table32.lanes if element_size == 4 else table64.lanes
+
+
+def num_threads():
+    return fc_num_threads()
+
+
+def set_num_threads(int n):
+    fc_set_num_threads(n)
+
+
+def cap_num_threads(int n):
+    fc_cap_num_threads(n)
+
+
+def has_openmp():
+    return bool(fc_has_openmp())
+
+
+def fma_peak(Py_ssize_t rounds, Py_ssize_t element_size):
+    """Floating-point operations of a register-only multiply-add loop on every thread (the caller times it)."""
+    cdef double operations = 0
+    cdef const fc_kernels *kernels = table32 if element_size == 4 else table64
+    cdef int status
+    with nogil:
+        status = kernels.fma_peak(rounds, &operations)
+    done(status)
+    return operations
+
+
+# ---- memory
+
+cdef class Memory:
+    """Recycled memory as a writeable buffer; it goes back to the pool when the last array over it is gone."""
+
+    cdef void *memory
+    cdef Py_ssize_t size
+
+    def __cinit__(self, Py_ssize_t size):
+        self.size = size
+        self.memory = fc_alloc(<size_t>size, 1)
+        if self.memory == NULL:
+            raise MemoryError(f"fastconv: cannot allocate {size} bytes")
+
+    def __dealloc__(self):
+        fc_free(self.memory)
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, self.memory, self.size, 0, flags)
+
+
+def free_pool():
+    return fc_free_pool()
+
+
+def pool_bytes():
+    return fc_pool_bytes()
+
+
+def set_pool_limit(size_t size):
+    fc_set_pool_limit(size)
+
+
+def fail_allocation(Py_ssize_t n):
+    """For tests: the n-th allocation of the kernels from now fails; 0 switches it off."""
+    fc_fail_allocation(n)
+
+
+# ---- convolution
+
+def conv_packed_size(tuple geometry, Py_ssize_t element_size):
+    cdef fc_conv g
+    fill(&g, sizeof(g), geometry)
+    return (table32 if element_size == 4 else table64).conv_packed_size(&g)
+
+
+def conv_pack(tuple geometry, weight, packed):
+    cdef fc_conv g
+    cdef Pins pins = Pins()
+    fill(&g, sizeof(g), geometry)
+    cdef const void *w = pins.read(weight)
+    cdef void *to = pins.write(packed)
+    cdef int status
+    with nogil:
+        status = pins.kernels().conv_pack(&g, w, to)
+    done(status)
+
+
+def conv_forward(tuple geometry, x, weight, bint packed, bias, add, Py_ssize_t activation, double slope, y):
+    cdef fc_conv g
+    cdef fc_epilogue end
+    cdef Pins pins = Pins()
+    fill(&g, sizeof(g), geometry)
+    cdef const void *px = pins.read(x)
+    cdef const void *w = pins.read(weight)
+    end.bias = pins.read(bias)
+    end.add = pins.read(add)
+    end.activation = activation
+    end.slope = slope
+    cdef void *py = pins.write(y)
+    cdef int status
+    with nogil:
+        status = pins.kernels().conv_forward(&g, px, w, packed, &end, py)
+    done(status)
+
+
+def conv_grad_input(tuple geometry, dy, weight, bias, dx):
+    """Also the transposed convolution, whose bias this adds."""
+    cdef fc_conv g
+    cdef Pins pins = Pins()
+    fill(&g, sizeof(g), geometry)
+    cdef const void *pdy = pins.read(dy)
+    cdef const void *w = pins.read(weight)
+    cdef const void *b = pins.read(bias)
+    cdef void *pdx = pins.write(dx)
+    cdef int status
+    with nogil:
+        status = pins.kernels().conv_grad_input(&g, pdy, w, b, pdx)
+    done(status)
+
+
+def conv_grad_weight(tuple geometry, dy, x, dweight):
+    cdef fc_conv g
+    cdef Pins pins = Pins()
+    fill(&g, sizeof(g), geometry)
+    cdef const void *pdy = pins.read(dy)
+    cdef const void *px = pins.read(x)
+    cdef void *pdw = pins.write(dweight)
+    cdef int status
+    with nogil:
+        status = pins.kernels().conv_grad_weight(&g, pdy, px, pdw)
+    done(status)
+
+
+def channel_sum(Py_ssize_t n, Py_ssize_t c, Py_ssize_t inner, bint channels_last, x, out):
+    cdef Pins pins = Pins()
+    cdef const void *px = pins.read(x)
+    cdef void *po = pins.write(out)
+    cdef int status
+    with nogil:
+        status = pins.kernels().channel_sum(n, c, inner, channels_last, px, po)
+    done(status)
+
+
+def linear_few(Py_ssize_t n, Py_ssize_t k, Py_ssize_t c, x, weight, bias, y):
+    cdef Pins pins = Pins()
+    cdef const void *px = pins.read(x)
+    cdef const void *w = pins.read(weight)
+    cdef const void *b = pins.read(bias)
+    cdef void *py = pins.write(y)
+    cdef int status
+    with nogil:
+        status = pins.kernels().linear_few(n, k, c, px, w, b, py)
+    done(status)

@@ -1,0 +1,83 @@
+"""Builds the one extension module: the Cython binding and the C kernels of src_c/, every target in it, chosen at run
+time."""
+
+import os
+import platform
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+SOURCES = ["src_c/dispatch.c", "src_c/parallel.c", "src_c/memory.c"]
+TARGETS = ["src_c/targets/baseline.c", "src_c/targets/avx2.c", "src_c/targets/avx512.c"]
+HEADERS = sorted(str(p) for p in Path("src_c").rglob("*.h"))
+
+# -ffp-contract=fast lets multiply-adds be fused; never -ffast-math, which changes subnormals for the whole process.
+FLAGS = [
+    "-O2",
+    "-std=gnu11",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fvisibility=hidden",
+    "-Wno-psabi",
+]
+# One wheel for CPython 3.11 and later, except for free-threaded builds, which have no limited API yet.
+LIMITED_API = not sysconfig.get_config_var("Py_GIL_DISABLED")
+
+
+class BuildKernels(build_ext):
+    """Adds OpenMP where the compiler has it (else the build is serial, and says so) and compiles files in parallel."""
+
+    def build_extensions(self):
+        openmp = self.openmp_flags()
+        if openmp is None:
+            print("fastconv: the compiler has no OpenMP; the kernels will run on one thread", file=sys.stderr)
+        for extension in self.extensions:
+            extension.extra_compile_args += openmp or []
+            extension.extra_link_args += openmp or []
+        compile_one = self.compiler.compile
+
+        def compile_all(sources, **options):
+            from concurrent.futures import ThreadPoolExecutor
+
+            with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+                results = pool.map(lambda source: compile_one([source], **options), sources)
+                return [name for result in results for name in result]
+
+        self.compiler.compile = compile_all
+        super().build_extensions()
+
+    def openmp_flags(self):
+        flags = ["-Xpreprocessor", "-fopenmp"] if platform.system() == "Darwin" else ["-fopenmp"]
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "openmp.c")
+            source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
+            try:
+                objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=flags)
+                self.compiler.link_executable(objects, str(Path(folder, "openmp")), extra_postargs=flags)
+            except Exception:
+                return None
+        return flags
+
+
+macros = [("CYTHON_LIMITED_API", "1"), ("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else []
+extension = Extension(
+    "fastconv._kernels",
+    ["fastconv/_kernels.pyx", *SOURCES, *TARGETS],
+    include_dirs=["src_c"],
+    depends=HEADERS,
+    define_macros=macros,
+    extra_compile_args=FLAGS + os.environ.get("FASTCONV_CFLAGS", "").split(),
+    extra_link_args=os.environ.get("FASTCONV_LDFLAGS", "").split(),
+    py_limited_api=LIMITED_API,
+)
+setup(
+    ext_modules=cythonize([extension], language_level=3),
+    cmdclass={"build_ext": BuildKernels},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED_API else {},
+)

@@ -1,0 +1,72 @@
+/* The whole contract between the binding and the kernels: geometry, status codes and the table of kernels of a target.
+   No Python, no I/O, no process-wide state beyond what parallel.c and memory.c declare.
+
+   Dimensions, one letter each, the same here, in the tests and in the documentation:
+     N batch   C input channels   K output channels   G groups
+     D H W input volume   T R S kernel   O P Q output volume (depth, height, width; 2-d has depth 1, 1-d has depth and height 1)
+   All sizes are ptrdiff_t; strides are in elements. */
+#ifndef FASTCONV_H
+#define FASTCONV_H
+
+#include <stddef.h>
+
+enum fc_status { FC_OK = 0, FC_NO_MEMORY = 1, FC_INTERRUPTED = 2 };
+
+/* A convolution as the caller states it. Only ptrdiff_t members: the binding fills them from a tuple in this order. */
+typedef struct fc_conv {
+    ptrdiff_t n, c, k, g;
+    ptrdiff_t in[3], kernel[3], out[3];
+    ptrdiff_t stride[3], pad[3], dilation[3]; /* pad: before the first element; what follows the last is implied by out */
+    ptrdiff_t channels_last;                  /* 0: N C D H W arrays, 1: N D H W C arrays; weights are always K C/G T R S */
+} fc_conv;
+
+/* A pooling window over `planes` = N*C volumes, or over N volumes of C interleaved channels (channels_last). */
+typedef struct fc_pool {
+    ptrdiff_t n, c;
+    ptrdiff_t in[3], kernel[3], out[3];
+    ptrdiff_t stride[3], pad[3], dilation[3];
+    ptrdiff_t pad_after[3];      /* average: explicit padding counted by count_include_pad; the ceil_mode overhang is not */
+    ptrdiff_t count_include_pad; /* average */
+    ptrdiff_t divisor;           /* average: divisor_override, or 0 */
+    ptrdiff_t channels_last;
+} fc_pool;
+
+enum fc_activation { FC_IDENTITY = 0, FC_RELU = 1, FC_LEAKY_RELU = 2, FC_RELU6 = 3 };
+
+/* What happens to a convolution's sums on their way to memory: y = activation(sum + bias[k] + add[same place as y]). */
+typedef struct fc_epilogue {
+    const void *bias; /* K elements, or NULL */
+    const void *add;  /* laid out as y, or NULL */
+    ptrdiff_t activation;
+    double slope; /* of FC_LEAKY_RELU */
+} fc_epilogue;
+
+/* The kernels of one target for one element type. Pointers are to elements of that type, natively aligned, C-contiguous.
+   Every function returns an fc_status; on anything but FC_OK its outputs are unspecified (but never written out of bounds). */
+typedef struct fc_kernels {
+    const char *target;
+    ptrdiff_t element_size, lanes;
+
+    /* Elements of the packed form of a weight, and the packing itself; conv_forward takes either form. */
+    ptrdiff_t (*conv_packed_size)(const fc_conv *);
+    int (*conv_pack)(const fc_conv *, const void *w, void *packed);
+    int (*conv_forward)(const fc_conv *, const void *x, const void *w, int w_is_packed, const fc_epilogue *, void *y);
+    int (*conv_grad_input)(const fc_conv *, const void *dy, const void *w, const void *bias_c, void *dx);
+    int (*conv_grad_weight)(const fc_conv *, const void *dy, const void *x, void *dw);
+    /* y[n][k] = bias[k] + x[n] . w[k], for a batch of a few rows (bias may be NULL) */
+    int (*linear_few)(ptrdiff_t n, ptrdiff_t k, ptrdiff_t c, const void *x, const void *w, const void *bias, void *y);
+    /* out[c] = sum over n and inner of x[n][c][inner] (channels_last: x[n][inner][c]) */
+    int (*channel_sum)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, ptrdiff_t channels_last, const void *x, void *out);
+
+    /* Floating-point operations done by a register-only multiply-add loop on every thread: the peak benchmarks divide by. */
+    int (*fma_peak)(ptrdiff_t rounds, double *operations);
+} fc_kernels;
+
+/* Targets compiled in, best first, NULL at the end of the list; those this CPU can run have fc_target_runs() != 0. */
+extern const char *const fc_target_names[];
+int fc_target_runs(const char *name);
+
+/* The table of a target for elements of 4 or 8 bytes; NULL for a target that is unknown or that this CPU cannot run. */
+const fc_kernels *fc_kernels_of(const char *name, ptrdiff_t element_size);
+
+#endif

@@ -1,0 +1,174 @@
+/* Convolution and its gradients as the table offers them: turns the caller's geometry into windows, chooses the family
+   (depthwise or dense) and runs it. No arithmetic on array elements here. */
+
+/* Room for the taps of a window: three offsets and one weight offset each. */
+static ptrdiff_t *NAME(alloc_taps)(const fc_conv *s) {
+    size_t taps;
+    if (__builtin_mul_overflow((size_t)s->kernel[0], (size_t)s->kernel[1], &taps)) return NULL;
+    if (__builtin_mul_overflow(taps, (size_t)s->kernel[2], &taps)) return NULL;
+    return fc_alloc(4 * sizeof(ptrdiff_t), taps);
+}
+
+static void NAME(strides)(ptrdiff_t channels, const ptrdiff_t *size, ptrdiff_t channels_last, ptrdiff_t *n, ptrdiff_t *c, ptrdiff_t *s) {
+    const ptrdiff_t unit = channels_last ? channels : 1;
+    s[2] = unit;
+    s[1] = unit * size[2];
+    s[0] = unit * size[2] * size[1];
+    *c = channels_last ? 1 : s[0] * size[0];
+    *n = channels * size[0] * size[1] * size[2];
+}
+
+/* The forward window: every tap of the kernel, the caller's stride. */
+static void NAME(forward_window)(const fc_conv *s, ptrdiff_t *taps, window *w) {
+    const ptrdiff_t *k = s->kernel;
+    *w = (window){.n = s->n, .groups = s->g, .c = s->c / s->g, .k = s->k / s->g, .taps = k[0] * k[1] * k[2], .tap = taps};
+    NAME(strides)(s->c, s->in, s->channels_last, &w->x_n, &w->x_c, w->x_s);
+    NAME(strides)(s->k, s->out, s->channels_last, &w->y_n, &w->y_c, w->y_s);
+    w->w_c = w->taps;
+    w->w_k = w->w_c * w->c;
+    w->w_g = w->w_k * w->k;
+    for (int a = 0; a < 3; a++) {
+        w->in[a] = s->in[a];
+        w->out[a] = s->out[a];
+        w->step[a] = s->stride[a];
+    }
+    ptrdiff_t *tap = taps, *w_tap = taps + 3 * w->taps;
+    w->w_tap = w_tap;
+    for (ptrdiff_t t = 0; t < w->taps; t++, tap += 3) {
+        const ptrdiff_t at[3] = {t / (k[1] * k[2]), t / k[2] % k[1], t % k[2]};
+        for (int a = 0; a < 3; a++) tap[a] = at[a] * s->dilation[a] - s->pad[a];
+        w_tap[t] = t;
+    }
+}
+
+/* One phase of the gradient to the input: the input positions phase, phase + stride, ... on each axis. Input position i receives
+   from output position p through tap r where p * stride - pad + r * dilation = i; with i = phase + stride * j that is
+   p = j + (phase + pad - r * dilation) / stride for the taps r where the division is exact: a window of step 1 over dy. */
+static void NAME(input_window)(const fc_conv *s, const ptrdiff_t *phase, ptrdiff_t *taps, window *w) {
+    const ptrdiff_t *k = s->kernel, all = k[0] * k[1] * k[2];
+    *w = (window){.n = s->n, .groups = s->g, .c = s->k / s->g, .k = s->c / s->g, .tap = taps};
+    NAME(strides)(s->k, s->out, s->channels_last, &w->x_n, &w->x_c, w->x_s);
+    NAME(strides)(s->c, s->in, s->channels_last, &w->y_n, &w->y_c, w->y_s);
+    w->w_k = all;
+    w->w_c = all * w->k;
+    w->w_g = w->w_c * w->c;
+    for (int a = 0; a < 3; a++) {
+        w->in[a] = s->out[a];
+        w->out[a] = (s->in[a] - phase[a] + s->stride[a] - 1) / s->stride[a];
+        w->step[a] = 1;
+        w->y_s[a] *= s->stride[a];
+    }
+    ptrdiff_t *tap = taps, *w_tap = taps + 3 * all;
+    w->w_tap = w_tap;
+    for (ptrdiff_t t = 0; t < all; t++) {
+        const ptrdiff_t at[3] = {t / (k[1] * k[2]), t / k[2] % k[1], t % k[2]};
+        int exact = 1;
+        for (int a = 0; a < 3; a++) {
+            const ptrdiff_t from = phase[a] + s->pad[a] - at[a] * s->dilation[a];
+            exact &= from % s->stride[a] == 0;
+            tap[a] = from / s->stride[a];
+        }
+        if (exact) {
+            w_tap[w->taps++] = t;
+            tap += 3;
+        }
+    }
+}
+
+/* Weights of a window, packed if need be, and the window run. The packed form of a depthwise weight is the weight itself. */
+static int NAME(run_window)(const window *w, const T *x, const T *weight, int is_packed, const fc_epilogue *end, T *y) {
+    NAME(band) band;
+    if (w->n == 0) return FC_OK;
+    if (NAME(is_depthwise)(w)) {
+        if (NAME(plan_band)(w, &band)) return NAME(depthwise)(w, &band, x, weight, end, y);
+    } else if (is_packed) {
+        return NAME(dense)(w, x, weight, end, y);
+    }
+    T *own = fc_alloc((size_t)NAME(dense_packed_size)(w) + 1, sizeof(T));
+    if (!own) return FC_NO_MEMORY;
+    int status = NAME(dense_pack)(w, weight, own);
+    if (status == FC_OK) status = NAME(dense)(w, x, own, end, y);
+    fc_free(own);
+    return status;
+}
+
+/* ---- the table's entries */
+
+static ptrdiff_t NAME(conv_packed_size)(const fc_conv *s) {
+    const ptrdiff_t taps = s->kernel[0] * s->kernel[1] * s->kernel[2];
+    const window w = {.groups = s->g, .c = s->c / s->g, .k = s->k / s->g, .taps = taps};
+    return NAME(is_depthwise)(&w) ? s->k * (s->c / s->g) * taps : NAME(dense_packed_size)(&w);
+}
+
+static int NAME(conv_pack)(const fc_conv *s, const void *weight, void *packed) {
+    window w;
+    ptrdiff_t *taps = NAME(alloc_taps)(s);
+    if (!taps) return FC_NO_MEMORY;
+    int status = FC_OK;
+    NAME(forward_window)(s, taps, &w);
+    if (NAME(is_depthwise)(&w))
+        memcpy(packed, weight, (size_t)(w.w_g * w.groups) * sizeof(T));
+    else
+        status = NAME(dense_pack)(&w, weight, packed);
+    fc_free(taps);
+    return status;
+}
+
+static int NAME(conv_forward)(const fc_conv *s, const void *x, const void *weight, int is_packed, const fc_epilogue *end, void *y) {
+    window w;
+    ptrdiff_t *taps = NAME(alloc_taps)(s);
+    if (!taps) return FC_NO_MEMORY;
+    NAME(forward_window)(s, taps, &w);
+    const int status = NAME(run_window)(&w, x, weight, is_packed, end, y);
+    fc_free(taps);
+    return status;
+}
+
+/* Input positions that no tap reaches (a stride larger than the kernel leaves gaps): zero, or a transposed convolution's bias. */
+static void NAME(fill_input)(const fc_conv *s, const T *bias, T *dx) {
+    const ptrdiff_t pixels = s->in[0] * s->in[1] * s->in[2], planes = s->n * s->c;
+    if (!bias)
+        memset(dx, 0, (size_t)(planes * pixels) * sizeof(T));
+    else if (s->channels_last)
+        for (ptrdiff_t p = 0; p < s->n * pixels; p++) memcpy(dx + p * s->c, bias, (size_t)s->c * sizeof(T));
+    else
+        for (ptrdiff_t p = 0; p < planes; p++)
+            for (ptrdiff_t i = 0; i < pixels; i++) dx[p * pixels + i] = bias[p % s->c];
+}
+
+static int NAME(conv_grad_input)(const fc_conv *s, const void *dy, const void *weight, const void *bias, void *dx) {
+    ptrdiff_t *taps = NAME(alloc_taps)(s), phase[3];
+    int status = taps ? FC_OK : FC_NO_MEMORY, gaps = 0;
+    const fc_epilogue end = {.bias = bias};
+    for (int a = 0; a < 3; a++) gaps |= s->stride[a] > 1 && (s->stride[a] > s->kernel[a] || s->dilation[a] > 1);
+    if (gaps) NAME(fill_input)(s, bias, dx);
+    for (phase[0] = 0; phase[0] < smaller(s->stride[0], s->in[0]) && status == FC_OK; phase[0]++)
+        for (phase[1] = 0; phase[1] < smaller(s->stride[1], s->in[1]) && status == FC_OK; phase[1]++)
+            for (phase[2] = 0; phase[2] < smaller(s->stride[2], s->in[2]) && status == FC_OK; phase[2]++) {
+                window w;
+                NAME(input_window)(s, phase, taps, &w);
+                if (gaps && w.taps == 0) continue;
+                const ptrdiff_t *stride = s->stride;
+                T *to = (T *)dx + phase[0] * (w.y_s[0] / stride[0]) + phase[1] * (w.y_s[1] / stride[1]) + phase[2] * (w.y_s[2] / stride[2]);
+                status = NAME(run_window)(&w, dy, weight, 0, &end, to);
+            }
+    fc_free(taps);
+    return status;
+}
+
+static int NAME(conv_grad_weight)(const fc_conv *s, const void *dy, const void *x, void *dw) {
+    window w;
+    NAME(band) band;
+    ptrdiff_t *taps = NAME(alloc_taps)(s);
+    if (!taps) return FC_NO_MEMORY;
+    int status = FC_OK;
+    NAME(forward_window)(s, taps, &w);
+    if (w.n == 0)
+        memset(dw, 0, (size_t)(w.w_g * w.groups) * sizeof(T));
+    else if (NAME(is_depthwise)(&w) && NAME(plan_band)(&w, &band))
+        status = NAME(depthwise_grad_weight)(&w, &band, dy, x, dw);
+    else
+        status = NAME(dense_grad_weight)(&w, dy, x, dw);
+    fc_free(taps);
+    return status;
+}

@@ -1,0 +1,368 @@
+/* Gradient to the weight of dense convolutions: dw[k][column] = sum over pixels of dy[k][pixel] * x[column][pixel], a column being
+   one (channel, tap) pair. The micro-kernel keeps filters x columns in registers over hundreds of pixels. Work goes chunk by chunk
+   (rows of output, a few hundred kilobytes): dy is packed [tile][pixel][TILE_M]; the input is laid out so that VL columns are one
+   vector, in one of two ways:
+
+     blocked   [channels / VL][band][depth][height][width][VL], transposed once and shared by all taps (many channels)
+     patches   [pixel][columns], gathered (few channels, where a vector of channels would be mostly empty)
+
+   Small weights: the batch is cut into parts, each a task of its own with private sums, added at the end in a fixed order.
+   Large weights: all threads work on one chunk at a time, first packing it, then each summing its own columns. */
+
+enum { NAME(RUN) = 256 }; /* pixels summed in registers before sums are added in memory: bounds the rounding error */
+
+typedef struct {
+    const window *w;
+    const T *x, *dy;
+    T *dw;
+    extent e;
+    int patches;
+    /* the grid of sums: [part][group][tile][set][TILE_M][TILE_LANES] */
+    ptrdiff_t columns; /* vectors of columns a group: blocks * taps, or divide_up(c * taps, VL) */
+    ptrdiff_t blocks;  /* blocks of VL channels a group */
+    ptrdiff_t sets;    /* of TILE_V vectors a group */
+    ptrdiff_t tiles;   /* of TILE_M filters a group */
+    ptrdiff_t size;    /* elements of one part's sums */
+    ptrdiff_t parts;   /* of the batch, each summed privately; 1: all threads share each chunk */
+    T *sums;
+    /* bands: runs of output rows of one image and depth */
+    ptrdiff_t band_rows, bands_a_plane, bands, bands_a_chunk;
+    ptrdiff_t width, plane, volume; /* of a band's input in the blocked layout, in vectors */
+    ptrdiff_t room;                 /* pixels a chunk has room for */
+} NAME(grad_weight_job);
+
+/* Consecutive bands in packed form. */
+typedef struct {
+    ptrdiff_t first_band, bands, pixels;
+    T *packed;                /* dy: [group][tile][room][TILE_M] */
+    T *input;                 /* blocked: [group][block][bands_a_chunk * volume][VL]; patches: [group][room][columns * VL] */
+    ptrdiff_t *off;           /* room: where a pixel reads */
+    ptrdiff_t *pixel_of_band; /* bands_a_chunk: first pixel of each band */
+    char *gather;             /* patches: room for a gathered panel and its plan */
+} NAME(chunk);
+
+/* A band's place: image, depth, first output row, and how many rows it has. */
+static ptrdiff_t NAME(band_at)(const NAME(grad_weight_job) *job, ptrdiff_t band, ptrdiff_t *n, ptrdiff_t *depth, ptrdiff_t *row) {
+    const window *w = job->w;
+    *row = band % job->bands_a_plane * job->band_rows;
+    *depth = band / job->bands_a_plane % w->out[0];
+    *n = band / job->bands_a_plane / w->out[0];
+    return smaller(job->band_rows, w->out[1] - *row);
+}
+
+/* Start a chunk at `first`, ending before `stop` at the latest: its pixels, and where each reads in the input layout. */
+static void NAME(place_chunk)(const NAME(grad_weight_job) *job, NAME(chunk) *chunk, ptrdiff_t first, ptrdiff_t stop) {
+    const window *w = job->w;
+    ptrdiff_t p = 0;
+    chunk->first_band = first;
+    chunk->bands = smaller(job->bands_a_chunk, stop - first);
+    for (ptrdiff_t i = 0; i < chunk->bands; i++) {
+        ptrdiff_t n, depth, row;
+        const ptrdiff_t rows = NAME(band_at)(job, first + i, &n, &depth, &row);
+        chunk->pixel_of_band[i] = p;
+        for (ptrdiff_t h = 0; h < rows; h++)
+            for (ptrdiff_t q = 0; q < w->out[2]; q++, p++)
+                chunk->off[p] = job->patches ? p * job->columns * VL
+                                             : (i * job->volume + h * w->step[1] * job->width + q * w->step[2]) * VL;
+    }
+    chunk->pixels = p;
+}
+
+/* ---- packing a chunk */
+
+static void NAME(pack_dy)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t g, ptrdiff_t tile) {
+    const window *w = job->w;
+    const ptrdiff_t k0 = tile * TILE_M, rows = smaller(TILE_M, w->k - k0);
+    T *to = chunk->packed + (g * job->tiles + tile) * job->room * TILE_M;
+    for (ptrdiff_t i = 0; i < chunk->bands; i++) {
+        ptrdiff_t n, depth, row;
+        const ptrdiff_t height = NAME(band_at)(job, chunk->first_band + i, &n, &depth, &row);
+        for (ptrdiff_t h = 0; h < height; h++) {
+            const T *from = job->dy + n * w->y_n + (g * w->k + k0) * w->y_c + depth * w->y_s[0] + (row + h) * w->y_s[1];
+            ptrdiff_t q = 0;
+            if (w->y_s[2] == 1 && rows == TILE_M)
+                for (; q + VL <= w->out[2]; q += VL, to += VL * TILE_M) {
+                    V r[TILE_M];
+                    UNROLL(8)
+                    for (int m = 0; m < TILE_M; m++) r[m] = NAME(vload)(from + m * w->y_c + q);
+                    NAME(vtranspose)(TILE_M, r);
+                    UNROLL(8)
+                    for (int m = 0; m < TILE_M; m++) NAME(vstore)(to + m * VL, r[m]);
+                }
+            if (w->y_c == 1 && rows == TILE_M)
+                for (; q < w->out[2]; q++, to += TILE_M) memcpy(to, from + q * w->y_s[2], TILE_M * sizeof(T));
+            for (; q < w->out[2]; q++, to += TILE_M) {
+                for (ptrdiff_t m = 0; m < rows; m++) to[m] = from[m * w->y_c + q * w->y_s[2]];
+                for (ptrdiff_t m = rows; m < TILE_M; m++) to[m] = 0;
+            }
+        }
+    }
+}
+
+/* One padded input row of VL channels, transposed to [column][VL]. */
+static void NAME(transpose_row)(const window *w, const T *x, ptrdiff_t channels, ptrdiff_t first, ptrdiff_t width, T *to) {
+    ptrdiff_t lo, hi;
+    inside(first, 1, w->in[2], width, &lo, &hi);
+    memset(to, 0, (size_t)(lo * VL) * sizeof(T));
+    memset(to + hi * VL, 0, (size_t)((width - hi) * VL) * sizeof(T));
+    x += first * w->x_s[2];
+    if (w->x_c == 1) {
+        for (ptrdiff_t i = lo; i < hi; i++) NAME(vstore)(to + i * VL, NAME(vload_first)(x + i * w->x_s[2], channels));
+    } else if (w->x_s[2] == 1) {
+        for (ptrdiff_t i = lo; i < hi; i += VL) {
+            const ptrdiff_t count = smaller(VL, hi - i);
+            V r[VBYTES / sizeof(T)];
+            for (ptrdiff_t c = 0; c < VL; c++) r[c] = c < channels ? NAME(vload_first)(x + c * w->x_c + i, count) : NAME(vzero)();
+            NAME(vtranspose)(VBYTES / sizeof(T), r);
+            for (ptrdiff_t j = 0; j < count; j++) NAME(vstore)(to + (i + j) * VL, r[j]);
+        }
+    } else {
+        for (ptrdiff_t i = lo; i < hi; i++)
+            for (ptrdiff_t c = 0; c < VL; c++) to[i * VL + c] = c < channels ? x[c * w->x_c + i * w->x_s[2]] : 0;
+    }
+}
+
+static void NAME(pack_block)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t g, ptrdiff_t block) {
+    const window *w = job->w;
+    const ptrdiff_t c0 = block * VL, channels = smaller(VL, w->c - c0);
+    T *to = chunk->input + (g * job->blocks + block) * job->bands_a_chunk * job->volume * VL;
+    for (ptrdiff_t i = 0; i < chunk->bands; i++, to += job->volume * VL) {
+        ptrdiff_t n, depth, row;
+        const ptrdiff_t rows = NAME(band_at)(job, chunk->first_band + i, &n, &depth, &row);
+        const T *x = job->x + n * w->x_n + (g * w->c + c0) * w->x_c;
+        for (ptrdiff_t d = 0; d < job->e.span[0]; d++)
+            for (ptrdiff_t h = 0; h < (rows - 1) * w->step[1] + job->e.span[1]; h++) {
+                const ptrdiff_t at_d = depth * w->step[0] + job->e.lo[0] + d, at_h = row * w->step[1] + job->e.lo[1] + h;
+                T *line = to + (d * job->plane + h * job->width) * VL;
+                if (at_d < 0 || at_d >= w->in[0] || at_h < 0 || at_h >= w->in[1])
+                    memset(line, 0, (size_t)(job->width * VL) * sizeof(T));
+                else
+                    NAME(transpose_row)(w, x + at_d * w->x_s[0] + at_h * w->x_s[1], channels, job->e.lo[2], job->width, line);
+            }
+    }
+}
+
+/* Patches of one band, gathered VL pixels and at most KC taps at a time, then transposed to [pixel][column]. */
+static void NAME(pack_patches)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t g, ptrdiff_t band, char *scratch) {
+    const window *w = job->w;
+    ptrdiff_t n, depth, row;
+    const ptrdiff_t rows = NAME(band_at)(job, chunk->first_band + band, &n, &depth, &row), depth_columns = w->c * w->taps;
+    const ptrdiff_t first = ((n * w->out[0] + depth) * w->out[1] + row) * w->out[2], pixels = rows * w->out[2];
+    T *panel = (T *)(void *)scratch;
+    NAME(load) *loads = (void *)(panel + (KC + VL) * VL + VL);
+    T *to = chunk->input + (g * job->room + chunk->pixel_of_band[band]) * job->columns * VL;
+    const T *x = job->x + g * w->c * w->x_c;
+    for (ptrdiff_t p = 0; p < pixels; p += VL, to += VL * job->columns * VL) {
+        run runs[VBYTES / sizeof(T)];
+        const ptrdiff_t count = smaller(VL, pixels - p), run_count = window_runs(w, first + p, count, runs);
+        for (ptrdiff_t t0 = 0; t0 < w->taps; t0 += KC) {
+            const ptrdiff_t taps = smaller(KC, w->taps - t0), a_tap = NAME(plan_gather)(w, runs, run_count, 1, t0, t0 + taps, loads);
+            for (ptrdiff_t c = 0; c < w->c; c++) {
+                NAME(gather)(w, x, c, c + 1, taps, loads, a_tap, VL, panel);
+                for (ptrdiff_t i = 0; i < count; i++)
+                    for (ptrdiff_t t = 0; t < taps; t++) to[i * job->columns * VL + c * w->taps + t0 + t] = panel[t * VL + i];
+            }
+        }
+        for (ptrdiff_t i = 0; i < count; i++)
+            for (ptrdiff_t j = depth_columns; j < job->columns * VL; j++) to[i * job->columns * VL + j] = 0;
+    }
+}
+
+/* Packing is cut into jobs: (group, tile) of dy, then (group, block) or (group, band) of the input. */
+static ptrdiff_t NAME(pack_jobs)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk) {
+    return job->w->groups * (job->tiles + (job->patches ? chunk->bands : job->blocks));
+}
+
+static void NAME(pack_part)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t i, char *gather) {
+    const ptrdiff_t groups = job->w->groups, dy_jobs = groups * job->tiles;
+    if (i < dy_jobs)
+        NAME(pack_dy)(job, chunk, i / job->tiles, i % job->tiles);
+    else if (job->patches)
+        NAME(pack_patches)(job, chunk, (i - dy_jobs) % groups, (i - dy_jobs) / groups, gather);
+    else
+        NAME(pack_block)(job, chunk, (i - dy_jobs) / job->blocks, (i - dy_jobs) % job->blocks);
+}
+
+/* ---- summing over a chunk: one set of TILE_V columns of one group against every tile of filters */
+
+static void NAME(sum_set)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t g, ptrdiff_t set, int first, T *sums) {
+    const window *w = job->w;
+    const ptrdiff_t v0 = set * TILE_V, vectors = smaller(TILE_V, job->columns - v0);
+    const T *b[TILE_V];
+    for (ptrdiff_t v = 0; v < TILE_V; v++) {
+        const ptrdiff_t column = smaller(v0 + v, job->columns - 1);
+        if (job->patches) {
+            b[v] = chunk->input + (g * job->room * job->columns + column) * VL;
+        } else {
+            const ptrdiff_t *tap = w->tap + 3 * (column % w->taps);
+            const ptrdiff_t place = (tap[0] - job->e.lo[0]) * job->plane + (tap[1] - job->e.lo[1]) * job->width + tap[2] - job->e.lo[2];
+            b[v] = chunk->input + ((g * job->blocks + column / w->taps) * job->bands_a_chunk * job->volume + place) * VL;
+        }
+    }
+    for (ptrdiff_t p = 0; p < chunk->pixels; p += NAME(RUN))
+        for (ptrdiff_t tile = 0; tile < job->tiles; tile++) {
+            T *to = sums + ((g * job->tiles + tile) * job->sets + set) * TILE_M * TILE_LANES;
+            const NAME(tile_end) end = {.c = to, .row = TILE_LANES, .partial = first && p == 0 ? NULL : to};
+            const T *a = chunk->packed + ((g * job->tiles + tile) * job->room + p) * TILE_M;
+            NAME(tile)[vectors](smaller(NAME(RUN), chunk->pixels - p), a, b, chunk->off + p, &end);
+        }
+}
+
+/* ---- the sums of all parts, put in the weight's own order: tasks over (group, tile) */
+
+static void NAME(store_weight_task)(void *context, ptrdiff_t task, void *scratch) {
+    const NAME(grad_weight_job) *job = context;
+    const window *w = job->w;
+    const ptrdiff_t g = task / job->tiles, k0 = task % job->tiles * TILE_M, size = job->sets * TILE_M * TILE_LANES;
+    T *sums = job->sums + task * size;
+    (void)scratch;
+    for (ptrdiff_t part = 1; part < job->parts; part++)
+        for (ptrdiff_t i = 0; i < size; i += VL)
+            NAME(vstore)(sums + i, NAME(vload)(sums + i) + NAME(vload)(sums + part * job->size + i));
+    for (ptrdiff_t m = 0; m < smaller(TILE_M, w->k - k0); m++) {
+        T *row = job->dw + (g * w->k + k0 + m) * w->c * w->taps;
+        for (ptrdiff_t column = 0; column < job->columns; column++) {
+            const T *from = sums + (column / TILE_V * TILE_M + m) * TILE_LANES + column % TILE_V * VL;
+            if (job->patches) {
+                memcpy(row + column * VL, from, (size_t)smaller(VL, w->c * w->taps - column * VL) * sizeof(T));
+            } else {
+                const ptrdiff_t c0 = column / w->taps * VL;
+                T *to = row + c0 * w->taps + column % w->taps;
+                for (ptrdiff_t i = 0; i < smaller(VL, w->c - c0); i++) to[i * w->taps] = from[i];
+            }
+        }
+    }
+}
+
+/* ---- the plan: layout, bands, chunks and parts, by shape alone */
+
+static void NAME(plan_grad_weight)(NAME(grad_weight_job) *job) {
+    enum { CHUNK_BYTES = 1 << 19, LIMIT_BYTES = 16 << 20, PARTS = 32, PARTS_BYTES = 16 << 20 };
+    const window *w = job->w;
+    job->e = window_extent(w);
+    job->tiles = divide_up(w->k, TILE_M);
+    job->blocks = divide_up(w->c, VL);
+    job->width = capped_product(w->out[2] - 1, w->step[2]) + job->e.span[2];
+    /* Bytes of input that a single output row needs, all channels: too many where a dilation is huge. */
+    const ptrdiff_t rows_read = capped_product(job->e.span[1], job->e.span[0]);
+    const ptrdiff_t row_bytes = capped_product(capped_product(job->width, rows_read), job->blocks * w->groups * VBYTES);
+    job->patches = 2 * w->c < VL || row_bytes > LIMIT_BYTES;
+    job->columns = job->patches ? divide_up(w->c * w->taps, VL) : job->blocks * w->taps;
+    job->sets = divide_up(job->columns, TILE_V);
+    job->size = w->groups * job->tiles * job->sets * TILE_M * TILE_LANES;
+
+    const ptrdiff_t dy_bytes = w->groups * job->tiles * TILE_M * w->out[2] * (ptrdiff_t)sizeof(T);
+    const ptrdiff_t x_bytes = job->patches ? w->groups * job->columns * VBYTES * w->out[2]
+                                           : w->groups * job->blocks * VBYTES * job->width * w->step[1];
+    const ptrdiff_t rows = larger(CHUNK_BYTES / (dy_bytes + x_bytes), divide_up(NAME(RUN), w->out[2]));
+    job->band_rows = smaller(w->out[1], rows);
+    job->bands_a_plane = divide_up(w->out[1], job->band_rows);
+    job->bands = w->n * w->out[0] * job->bands_a_plane;
+    job->bands_a_chunk = smaller(job->bands, larger(1, rows / job->band_rows));
+    job->plane = ((job->band_rows - 1) * w->step[1] + job->e.span[1]) * job->width;
+    job->volume = job->plane * job->e.span[0];
+    /* Private sums pay while they are few next to the pixels each part sums. */
+    const ptrdiff_t pixels = job->bands * job->band_rows * w->out[2];
+    job->parts = smaller(smaller(PARTS, job->bands), PARTS_BYTES / (job->size * (ptrdiff_t)sizeof(T)));
+    job->parts = smaller(job->parts, pixels / (2 * NAME(RUN)));
+    if (job->parts < 4) job->parts = 1;
+    if (job->parts > 1) job->bands_a_chunk = smaller(job->bands_a_chunk, divide_up(job->bands, job->parts));
+    job->room = job->bands_a_chunk * job->band_rows * w->out[2];
+}
+
+/* Bytes of a chunk's arrays; where `at` is given they are laid out there. */
+static size_t NAME(lay_out_chunk)(const NAME(grad_weight_job) *job, char *at, NAME(chunk) *chunk) {
+    const window *w = job->w;
+    const size_t input = job->patches ? (size_t)(job->room * job->columns) : (size_t)(job->blocks * job->bands_a_chunk * job->volume);
+    const size_t sizes[5] = {
+        (size_t)(w->groups * job->tiles * TILE_M * job->room) * sizeof(T),
+        (size_t)w->groups * input * VBYTES,
+        (size_t)job->room * sizeof(ptrdiff_t),
+        (size_t)job->bands_a_chunk * sizeof(ptrdiff_t),
+        job->patches ? (size_t)((KC + VL) * VL + VL) * sizeof(T) + (size_t)smaller(KC, w->taps) * (size_t)(VL + 3) * sizeof(NAME(load)) : 0,
+    };
+    char *place[5];
+    size_t total = 0;
+    for (int i = 0; i < 5; i++) {
+        place[i] = at ? at + total : NULL;
+        total += (sizes[i] + 63) / 64 * 64;
+    }
+    if (chunk)
+        *chunk = (NAME(chunk)){.packed = (T *)(void *)place[0],
+                               .input = (T *)(void *)place[1],
+                               .off = (ptrdiff_t *)(void *)place[2],
+                               .pixel_of_band = (ptrdiff_t *)(void *)place[3],
+                               .gather = place[4]};
+    return total;
+}
+
+/* ---- small weights: a task is a part of the batch */
+
+static void NAME(grad_weight_part_task)(void *context, ptrdiff_t part, void *scratch) {
+    const NAME(grad_weight_job) *job = context;
+    const ptrdiff_t start = part * job->bands / job->parts, stop = (part + 1) * job->bands / job->parts;
+    NAME(chunk) chunk;
+    (void)NAME(lay_out_chunk)(job, scratch, &chunk);
+    for (ptrdiff_t band = start; band < stop; band += chunk.bands) {
+        NAME(place_chunk)(job, &chunk, band, stop);
+        for (ptrdiff_t i = 0; i < NAME(pack_jobs)(job, &chunk); i++) NAME(pack_part)(job, &chunk, i, chunk.gather);
+        for (ptrdiff_t i = 0; i < job->w->groups * job->sets; i++)
+            NAME(sum_set)(job, &chunk, i / job->sets, i % job->sets, band == start, job->sums + part * job->size);
+    }
+}
+
+/* ---- large weights: all threads on one chunk */
+
+typedef struct {
+    const NAME(grad_weight_job) *job;
+    NAME(chunk) chunk;
+    int first;
+} NAME(shared_chunk);
+
+static void NAME(shared_pack_task)(void *context, ptrdiff_t task, void *scratch) {
+    const NAME(shared_chunk) *shared = context;
+    NAME(pack_part)(shared->job, &shared->chunk, task, scratch);
+}
+
+static void NAME(shared_sum_task)(void *context, ptrdiff_t task, void *scratch) {
+    const NAME(shared_chunk) *shared = context;
+    const ptrdiff_t sets = shared->job->sets;
+    (void)scratch;
+    NAME(sum_set)(shared->job, &shared->chunk, task / sets, task % sets, shared->first, shared->job->sums);
+}
+
+static int NAME(grad_weight_shared)(const NAME(grad_weight_job) *job) {
+    const window *w = job->w;
+    NAME(shared_chunk) shared = {.job = job, .first = 1};
+    char *memory = fc_alloc(NAME(lay_out_chunk)(job, NULL, NULL), 1);
+    if (!memory) return FC_NO_MEMORY;
+    const size_t whole = NAME(lay_out_chunk)(job, memory, &shared.chunk);
+    const size_t gather = whole - (size_t)(shared.chunk.gather - memory);
+    int status = FC_OK;
+    for (ptrdiff_t band = 0; band < job->bands && status == FC_OK; band += shared.chunk.bands) {
+        NAME(place_chunk)(job, &shared.chunk, band, job->bands);
+        const double pixels = (double)shared.chunk.pixels;
+        status = fc_parallel(NAME(pack_jobs)(job, &shared.chunk), pixels * (double)(w->groups * (w->k + w->c)), gather,
+                             NAME(shared_pack_task), &shared);
+        if (status != FC_OK) break;
+        status = fc_parallel(w->groups * job->sets, pixels * (double)(w->groups * w->k) * (double)(w->c * w->taps), 0,
+                             NAME(shared_sum_task), &shared);
+        shared.first = 0;
+    }
+    fc_free(memory);
+    return status;
+}
+
+static int NAME(dense_grad_weight)(const window *w, const T *dy, const T *x, T *dw) {
+    NAME(grad_weight_job) job = {.w = w, .x = x, .dy = dy, .dw = dw};
+    NAME(plan_grad_weight)(&job);
+    job.sums = fc_alloc((size_t)job.parts * sizeof(T), (size_t)job.size);
+    if (!job.sums) return FC_NO_MEMORY;
+    const double work = (double)(w->n * window_pixels(w)) * (double)(w->groups * w->k) * (double)(w->c * w->taps);
+    int status = job.parts > 1 ? fc_parallel(job.parts, work, NAME(lay_out_chunk)(&job, NULL, NULL), NAME(grad_weight_part_task), &job)
+                               : NAME(grad_weight_shared)(&job);
+    if (status == FC_OK)
+        status = fc_parallel(w->groups * job.tiles, (double)(job.parts * job.size), 0, NAME(store_weight_task), &job);
+    fc_free(job.sums);
+    return status;
+}

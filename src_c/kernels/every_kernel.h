@@ -1,0 +1,26 @@
+/* The list of kernel families, in order of dependence, and the table they fill. One place to add a family. */
+#include "../simd.h"
+
+#include "tile.h"
+#include "window.h"
+#include "conv_dense.h"
+#include "conv_depthwise.h"
+#include "conv_grad_weight.h"
+#include "conv.h"
+#include "linear.h"
+#include "reduce.h"
+#include "peak.h"
+
+const fc_kernels JOIN(NAME(fc_kernels), TARGET) = {
+    .target = TEXT(TARGET),
+    .element_size = sizeof(T),
+    .lanes = VL,
+    .conv_packed_size = NAME(conv_packed_size),
+    .conv_pack = NAME(conv_pack),
+    .conv_forward = NAME(conv_forward),
+    .conv_grad_input = NAME(conv_grad_input),
+    .conv_grad_weight = NAME(conv_grad_weight),
+    .linear_few = NAME(linear_few),
+    .channel_sum = NAME(channel_sum),
+    .fma_peak = NAME(fma_peak),
+};

@@ -1,0 +1,96 @@
+/* The micro-kernel every dense convolution, gradient and matrix product runs on: a TILE_M x TILE_V block of sums that stays in
+   vector registers,
+
+       sum[m][v] = over j:  a[j * TILE_M + m] * vector at (b[v] + off[j])        m < TILE_M, v < TILE_V, j < count
+
+   a: packed, TILE_M values a step (filters; broadcast).  b: one pointer a vector column and an offset table shared by them, so that
+   the vectors may lie in a packed panel, in a padded image or in a channel-blocked one, at any stride.
+   The epilogue (earlier partial sums, bias, residual, activation) is applied in registers on the way to memory. */
+
+typedef struct {
+    T *c;             /* where the tile goes: row m at c + m * row */
+    ptrdiff_t row;
+    const T *partial; /* earlier sums to add, rows of TILE_M * TILE_V * VL; NULL for none */
+    const T *bias;    /* TILE_M values, or NULL */
+    const T *add;     /* residual, row m at add + m * add_row, or NULL */
+    ptrdiff_t add_row;
+    ptrdiff_t activation;
+    T slope;
+} NAME(tile_end);
+
+#define TILE_LANES (TILE_V * VL)
+
+INLINE V NAME(activate)(V s, ptrdiff_t activation, T slope) {
+    /* Comparisons are false for NaN, which therefore passes unchanged. */
+    const V zero = NAME(vzero)();
+    if (activation == FC_RELU) return NAME(vselect)((VI)(s < zero), zero, s);
+    if (activation == FC_LEAKY_RELU) return NAME(vselect)((VI)(s < zero), s * NAME(vset)(slope), s);
+    if (activation == FC_RELU6) {
+        const V six = NAME(vset)((T)6);
+        s = NAME(vselect)((VI)(s < zero), zero, s);
+        return NAME(vselect)((VI)(s > six), six, s);
+    }
+    return s;
+}
+
+/* `vectors` is a literal at each call: the array of sums has a fixed size and every loop over it is unrolled, else GCC keeps the
+   sums in memory. */
+INLINE void NAME(tile_of)(const int vectors, ptrdiff_t count, const T *restrict a, const T *const *b, const ptrdiff_t *restrict off,
+                          const NAME(tile_end) *end) {
+    V sum[TILE_M][TILE_V];
+    const T *b0 = b[0], *b1 = vectors > 1 ? b[1] : NULL, *b2 = vectors > 2 ? b[2] : NULL;
+    UNROLL(8)
+    for (int m = 0; m < TILE_M; m++) {
+        UNROLL(3)
+        for (int v = 0; v < vectors; v++) sum[m][v] = NAME(vzero)();
+    }
+    for (ptrdiff_t j = 0; j < count; j++) {
+        V x[TILE_V];
+        const ptrdiff_t o = off[j];
+        x[0] = NAME(vload)(b0 + o);
+        if (vectors > 1) x[1] = NAME(vload)(b1 + o);
+        if (vectors > 2) x[2] = NAME(vload)(b2 + o);
+        UNROLL(8)
+        for (int m = 0; m < TILE_M; m++) {
+            const V w = NAME(vset)(a[m]);
+            UNROLL(3)
+            for (int v = 0; v < vectors; v++) sum[m][v] += w * x[v];
+        }
+        a += TILE_M;
+    }
+    UNROLL(8)
+    for (int m = 0; m < TILE_M; m++) {
+        UNROLL(3)
+        for (int v = 0; v < vectors; v++) {
+            V s = sum[m][v];
+            if (end->partial) s += NAME(vload)(end->partial + m * TILE_LANES + v * VL);
+            if (end->bias) s += NAME(vset)(end->bias[m]);
+            if (end->add) s += NAME(vload)(end->add + m * end->add_row + v * VL);
+            if (end->activation) s = NAME(activate)(s, end->activation, end->slope);
+            NAME(vstore)(end->c + m * end->row + v * VL, s);
+        }
+    }
+}
+
+typedef void NAME(tile_kernel)(ptrdiff_t count, const T *a, const T *const *b, const ptrdiff_t *off, const NAME(tile_end) *end);
+
+#define TILE_KERNEL(vectors)                                                                                                      \
+    static __attribute__((noinline)) void NAME(tile_##vectors)(ptrdiff_t count, const T *a, const T *const *b,                   \
+                                                               const ptrdiff_t *off, const NAME(tile_end) *end) {                \
+        NAME(tile_of)(vectors, count, a, b, off, end);                                                                           \
+    }
+TILE_KERNEL(1)
+TILE_KERNEL(2)
+#if TILE_V > 2
+TILE_KERNEL(3)
+#endif
+#undef TILE_KERNEL
+
+static NAME(tile_kernel) *const NAME(tile)[TILE_V + 1] = {
+    NULL,
+    NAME(tile_1),
+    NAME(tile_2),
+#if TILE_V > 2
+    NAME(tile_3),
+#endif
+};

@@ -1,0 +1,99 @@
+/* The pool: a fixed row of slots that threads empty and fill with atomic exchanges, so there is no lock a fork could leave held. */
+#include "memory.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+#define ALIGNMENT 64
+#define HUGE_PAGE ((size_t)2 << 20)
+#define SLOTS 64
+
+typedef struct block {
+    size_t bytes; /* usable bytes after this header */
+} block;
+
+static struct {
+    _Atomic(block *) held;
+    atomic_size_t bytes; /* a hint, read before the slot is taken */
+} pool[SLOTS];
+
+static atomic_size_t pool_bytes, pool_limit = (size_t)512 << 20;
+static atomic_ptrdiff_t fail_countdown;
+
+void fc_fail_allocation(ptrdiff_t n) { atomic_store(&fail_countdown, n); }
+void fc_set_pool_limit(size_t bytes) { atomic_store(&pool_limit, bytes); }
+size_t fc_pool_bytes(void) { return atomic_load(&pool_bytes); }
+
+static void *after(block *b) { return (char *)b + ALIGNMENT; }
+
+/* A held block of at least `bytes`, but not wastefully larger. */
+static block *take(size_t bytes) {
+    for (int i = 0; i < SLOTS; i++) {
+        size_t hint = atomic_load_explicit(&pool[i].bytes, memory_order_relaxed);
+        if (hint < bytes || hint > bytes + bytes / 2 + 4096) continue;
+        block *b = atomic_exchange(&pool[i].held, NULL);
+        if (!b) continue;
+        atomic_fetch_sub(&pool_bytes, b->bytes);
+        if (b->bytes >= bytes) return b;
+        fc_free(after(b));
+    }
+    return NULL;
+}
+
+static int failure_is_due(void) {
+    if (atomic_load_explicit(&fail_countdown, memory_order_relaxed) <= 0) return 0;
+    return atomic_fetch_sub(&fail_countdown, 1) == 1;
+}
+
+void *fc_alloc(size_t size, size_t count) {
+    size_t bytes;
+    if (failure_is_due() || __builtin_mul_overflow(size, count, &bytes)) return NULL;
+    if (bytes > PTRDIFF_MAX - 4 * HUGE_PAGE) return NULL;
+    block *b = take(bytes);
+    if (b) return after(b);
+    /* Large blocks start on a huge page and ask for huge pages: one fault for 2 MB in place of 512. */
+    size_t alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
+    size_t whole = (bytes + ALIGNMENT + alignment - 1) / alignment * alignment;
+    b = aligned_alloc(alignment, whole);
+    if (!b) return NULL;
+#ifdef __linux__
+    if (alignment == HUGE_PAGE) (void)madvise(b, whole, MADV_HUGEPAGE);
+#endif
+    b->bytes = whole - ALIGNMENT;
+    return after(b);
+}
+
+void fc_free(void *memory) {
+    if (!memory) return;
+    block *b = (block *)(void *)((char *)memory - ALIGNMENT);
+    size_t held = atomic_fetch_add(&pool_bytes, b->bytes) + b->bytes;
+    if (held <= atomic_load(&pool_limit)) {
+        for (int i = 0; i < SLOTS; i++) {
+            block *empty = NULL;
+            if (atomic_load_explicit(&pool[i].held, memory_order_relaxed)) continue;
+            size_t bytes = b->bytes; /* once it is in its slot the block may be another thread's */
+            if (atomic_compare_exchange_strong(&pool[i].held, &empty, b)) {
+                atomic_store_explicit(&pool[i].bytes, bytes, memory_order_relaxed);
+                return;
+            }
+        }
+    }
+    atomic_fetch_sub(&pool_bytes, b->bytes);
+    free(b);
+}
+
+size_t fc_free_pool(void) {
+    size_t freed = 0;
+    for (int i = 0; i < SLOTS; i++) {
+        block *b = atomic_exchange(&pool[i].held, NULL);
+        if (!b) continue;
+        atomic_fetch_sub(&pool_bytes, b->bytes);
+        freed += b->bytes;
+        free(b);
+    }
+    return freed;
+}

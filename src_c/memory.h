@@ -1,0 +1,24 @@
+/* Memory for scratch and for large results: aligned, overflow-checked, recycled through a bounded pool so that a buffer used
+   again costs no page faults. */
+#ifndef FASTCONV_MEMORY_H
+#define FASTCONV_MEMORY_H
+
+#include <stddef.h>
+
+/* `count` items of `size` bytes, 64-byte aligned, uninitialised; NULL if the product overflows or memory is short. */
+void *fc_alloc(size_t size, size_t count);
+
+/* Give memory back to the pool, or to the system when the pool is full. NULL is ignored. */
+void fc_free(void *memory);
+
+/* Return what the pool holds to the system; gives the number of bytes returned. */
+size_t fc_free_pool(void);
+
+/* Bytes that the pool holds now, and the most it may hold. */
+size_t fc_pool_bytes(void);
+void fc_set_pool_limit(size_t bytes);
+
+/* For tests: let the n-th call of fc_alloc from now fail (1 = the next); 0 switches it off. */
+void fc_fail_allocation(ptrdiff_t n);
+
+#endif

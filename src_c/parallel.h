@@ -1,0 +1,30 @@
+/* Threads: the only door to OpenMP. A parallel loop is cut into tasks by the caller, by shape alone, so that results never
+   depend on the number of threads. */
+#ifndef FASTCONV_PARALLEL_H
+#define FASTCONV_PARALLEL_H
+
+#include <stddef.h>
+
+/* One task. `scratch` is private to the thread for the length of the loop, 64-byte aligned, uninitialised. */
+typedef void fc_task(void *context, ptrdiff_t task, void *scratch);
+
+/* Run tasks 0 .. tasks-1 in any order on the available threads. `work` is the loop's whole cost in multiply-adds (or elements
+   moved): small loops stay on the calling thread. Returns FC_OK, FC_NO_MEMORY (nothing ran) or FC_INTERRUPTED (some ran). */
+int fc_parallel(ptrdiff_t tasks, double work, size_t scratch_bytes, fc_task *run, void *context);
+
+/* The number of threads a large loop would use now. */
+int fc_num_threads(void);
+
+/* Fix the number of threads (n >= 1), or follow OpenMP's own setting again (n = 0). */
+void fc_set_num_threads(int n);
+
+/* Upper bound on the number of threads when it is not fixed (the CPUs this process may use); 0 for none. */
+void fc_cap_num_threads(int n);
+
+/* Called from the calling thread about every 50 ms during a loop; non-zero stops the loop (FC_INTERRUPTED). */
+void fc_set_interrupt_check(int (*check)(void));
+
+/* 1 if the build has OpenMP, else 0 (everything then runs on the calling thread). */
+int fc_has_openmp(void);
+
+#endif

@@ -1,0 +1,21 @@
+/* AVX-512 (F, DQ, BW, VL): 64-byte vectors, 32 registers: 8 x 3 accumulators, 3 vectors, 1 broadcast. */
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,bmi,bmi2"))), \
+                             apply_to = function)
+#else
+#pragma GCC target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,bmi,bmi2")
+#endif
+#define TARGET avx512
+#define VBYTES 64
+#define TILE_M 8
+#define TILE_V 3
+#include "../kernels/instantiate.h"
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#endif
