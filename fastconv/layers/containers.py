@@ -2,6 +2,7 @@
 They must never compute gradients that nobody needs, nor write into an array that a `back` still reads."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -22,6 +23,17 @@ def _name_layer(error: Exception, name: str, layer: Layer) -> None:
     error.args = (f"layer {path}, {described}: {message}",)
 
 
+@cache
+def _in_place() -> bool:
+    """Whether element by element functions take `out=` that is their input: less than two thirds of the time."""
+    probe = np.zeros(1, np.float32)
+    try:
+        F.relu(F.add(probe, probe, out=probe), out=probe)
+    except ValueError:
+        return False
+    return True
+
+
 def _require_layer(kind: str, layer: Any) -> Layer:
     if not isinstance(layer, Layer):
         raise TypeError(f"{kind}: expected layers, got {layer!r}")
@@ -31,7 +43,7 @@ def _require_layer(kind: str, layer: Any) -> Layer:
 def _call(name: str, layer: Layer, x: np.ndarray, free: bool = False) -> np.ndarray:
     """layer(x), in place where x is free to be overwritten."""
     try:
-        return layer(x, out=x) if free and layer.call_in_place else layer(x)
+        return layer(x, out=x) if free and layer.call_in_place and _in_place() else layer(x)
     except (ValueError, TypeError) as error:
         _name_layer(error, name, layer)
         raise
@@ -40,7 +52,8 @@ def _call(name: str, layer: Layer, x: np.ndarray, free: bool = False) -> np.ndar
 def _forward(name: str, layer: Layer, x: np.ndarray, free: bool = False) -> tuple[np.ndarray, Back]:
     """layer.forward(x), in place where x is free to be overwritten."""
     try:
-        return layer.forward(x, out=x) if free and layer.forward_in_place else layer.forward(x)
+        over = free and layer.forward_in_place and _in_place()
+        return layer.forward(x, out=x) if over else layer.forward(x)
     except (ValueError, TypeError) as error:
         _name_layer(error, name, layer)
         raise
@@ -48,7 +61,8 @@ def _forward(name: str, layer: Layer, x: np.ndarray, free: bool = False) -> tupl
 
 def _sum(dx: np.ndarray, other: np.ndarray, dy: np.ndarray) -> np.ndarray:
     """dx + other; into dx, unless it may be dy itself, which belongs to the caller."""
-    return F.add(dx, other, out=None if np.may_share_memory(dx, dy) else dx)
+    own = _in_place() and not np.may_share_memory(dx, dy)
+    return F.add(dx, other, out=dx if own else None)
 
 
 class _Children(Layer):
@@ -167,7 +181,7 @@ class Residual(Layer):
     def _join(y: np.ndarray, other: np.ndarray, free: bool) -> np.ndarray:
         if y.shape != other.shape:
             raise ValueError(f"Residual: body gives shape {y.shape}, shortcut {other.shape}")
-        return F.add(y, other, out=y if free else None)
+        return F.add(y, other, out=y if free and _in_place() else None)
 
     def config(self) -> dict[str, Any]:
         return {"body": self.body, "shortcut": self.shortcut}
