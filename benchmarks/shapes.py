@@ -80,3 +80,19 @@ PLAIN = (
     Plain("linear", (_ROWS, (512, 1000), (512,))),
     Plain("linear_backward", ((256, 512), _ROWS, (512, 1000))),
 )
+
+# Operations whose time is that of another: inference of batch norm is that of training without the sums, packing is
+# part of the call that it saves, losses and dropout are a pass over the array as the pointwise operations are.
+NOT_TIMED = {
+    "avg_pool1d",
+    "avg_pool3d",
+    "batch_norm",
+    "conv_transpose1d",
+    "conv_transpose3d",
+    "cross_entropy",
+    "dropout",
+    "max_pool1d",
+    "max_pool3d",
+    "mse_loss",
+    "pack",
+}

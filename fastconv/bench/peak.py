@@ -14,7 +14,9 @@ from .measure import timed
 def peak_call(dtype: Any = np.float32, seconds: float = 5e-3) -> tuple[Callable[[], float], float]:
     """A call that does nothing but multiply-adds for about `seconds`, and how many operations it does."""
     size = np.dtype(dtype).itemsize
-    for rounds in (1000 << doubling for doubling in range(30)):
+    # From as many rounds as the fastest cores do in a millisecond: on a busy machine a shorter call measures the wait.
+    first = max(1000, round(1000 * 5e8 / _kernels.fma_peak(1000, size)))
+    for rounds in (first << doubling for doubling in range(20)):
         call = functools.partial(_kernels.fma_peak, rounds, size)
         if min(timed(call) for _ in range(3)) >= seconds:
             break

@@ -72,13 +72,13 @@ class Table:
         self.peers = tuple(peers)
         self.whole_naive = whole_naive
         self._peaks: list[float] = []
-        self._op = max(len(row.op) for row in rows)
-        self._shape = max(len(_shape(row)) for row in rows)
+        self._op = max(len("operation"), *(len(row.op) for row in rows))
+        self._shape = max(len("shape"), *(len(_shape(row)) for row in rows))
 
     def header(self) -> str:
         """The titles and a rule below them."""
         titles = "".join(f"  {_TITLES[peer]:>17}" for peer in self.peers)
-        text = f"{'operation':<{self._op}}  {'shape':<{self._shape}}  {'fastconv':>8}{titles}  {'peak':>5}"
+        text = f"{'operation':<{self._op}}  {'shape':<{self._shape}}  {'fastconv':>8}{titles}  {'peak':>6}"
         return f"{text}\n{'-' * len(text)}"
 
     def line(self, result: Result) -> str:
@@ -94,7 +94,7 @@ class Table:
             self._peaks.append(result.peak_gflops)
             peak = f"{100 * result.gflops / result.peak_gflops:.0f} %"
         names = f"{result.row.op:<{self._op}}  {_shape(result.row):<{self._shape}}"
-        return f"{names}  {_time(result.seconds['fastconv']):>8}{columns}  {peak:>5}"
+        return f"{names}  {_time(result.seconds['fastconv']):>8}{columns}  {peak:>6}"
 
     def footnote(self) -> str:
         """What the reader must know about the numbers."""
