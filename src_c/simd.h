@@ -75,7 +75,7 @@ INLINE void NAME(vstore_masked)(T *p, MASK m, V v) {
 INLINE V NAME(vload_first)(const T *p, ptrdiff_t n) { return NAME(vload_masked)(p, NAME(mask_range)(0, n)); }
 INLINE void NAME(vstore_first)(T *p, ptrdiff_t n, V v) { NAME(vstore_masked)(p, NAME(mask_range)(0, n), v); }
 
-/* Perfect shuffles of two vectors (a0 b0 a1 b1 ...: low half, high half) and their inverse: the even and the odd lanes. */
+/* Perfect shuffles of two vectors (a0 b0 a1 b1 ...: low half, high half) and their inverses. */
 #if VBYTES / T_BYTES == 16
 #define FC_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define FC_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
