@@ -14,30 +14,36 @@ typedef struct NAME(max_pool_call) {
     ptrdiff_t offset[256];    /* of tap number i from the window's first tap in a plane, if the window has <= 256 taps */
 } NAME(max_pool_call);
 
-INLINE void NAME(keep_max)(V x, TI number, V *best, VI *tap, const int with_taps) {
-    const CHOICE better = NAME(vbeats)(x, *best);
-    *best = NAME(vpick)(better, x, *best);
-    if (with_taps) *tap = NAME(vpick_int)(better, NAME(vset_int)(number), *tap);
+/* The best of a vector of windows. Without a NaN a maximum and a comparison a tap do; if one was seen (in a lane of any window, or
+   beside one) the block is done again with `exact`, where the first NaN of a window stays for good. */
+typedef struct NAME(running) {
+    V best;
+    VI tap;
+    CHOICE nan;
+} NAME(running);
+
+INLINE void NAME(keep_max)(V x, TI number, NAME(running) *m, const int with_taps, const int exact) {
+    if (exact) {
+        const CHOICE better = NAME(vbeats)(x, m->best);
+        m->best = NAME(vpick)(better, x, m->best);
+        m->tap = NAME(vpick_int)(better, NAME(vset_int)(number), m->tap);
+        return;
+    }
+    if (with_taps) m->tap = NAME(vpick_int)(NAME(vgreater)(x, m->best), NAME(vset_int)(number), m->tap);
+    m->best = NAME(vlarger)(x, m->best);
 }
 
 /* How columns q, q+1, ... of a row of windows find their elements: neighbours (stride 1), every second element (stride 2,
    dilation 1: even and odd lanes serve two taps), or one by one. */
 enum NAME(columns) { NAME(ADJACENT) = 1, NAME(ALTERNATE) = 2, NAME(SINGLE) = 0 };
 
-/* Lanes of v at elements at, at + step, ... of a row; -infinity, which replaces nothing, outside 0 <= element < w. */
-INLINE V NAME(inside_only)(V v, ptrdiff_t at, ptrdiff_t w, const ptrdiff_t step) {
-    const ptrdiff_t lo = at >= 0 ? 0 : (-at + step - 1) / step, hi = w <= at ? 0 : (w - at + step - 1) / step;
-    const TI l = lo > VL ? (TI)VL : (TI)lo, h = hi > VL ? (TI)VL : (TI)hi;
-    const VI lane = NAME(vlanes)();
-    return NAME(vselect)((VI)(lane >= NAME(vset_int)(l)) & (VI)(lane < NAME(vset_int)(h)), v,
-                         NAME(vset)((T)-INFINITY));
+/* Elements at, at + 1, ... of a row; at an edge -infinity, which replaces nothing, outside 0 <= element < w. */
+INLINE V NAME(load_row)(const T *p, ptrdiff_t at, ptrdiff_t w, const int edge) {
+    if (!edge) return NAME(vload)(p + at);
+    return NAME(vload_or)(p + at, NAME(mask_range)(-at, w - at), NAME(vset)((T)-INFINITY));
 }
 
-INLINE V NAME(load_inside)(const T *p, ptrdiff_t at, ptrdiff_t w) {
-    return NAME(vload_masked)(p + at, NAME(mask_range)(-at, w - at));
-}
-
-INLINE V NAME(load_any)(const T *p, ptrdiff_t at, ptrdiff_t step, ptrdiff_t w, ptrdiff_t lanes) {
+INLINE V NAME(load_single)(const T *p, ptrdiff_t at, ptrdiff_t step, ptrdiff_t w, ptrdiff_t lanes) {
     T lane[VBYTES / T_BYTES];
     for (ptrdiff_t i = 0; i < VL; i++) {
         const ptrdiff_t e = at + (i < lanes ? i : 0) * step;
@@ -46,37 +52,35 @@ INLINE V NAME(load_any)(const T *p, ptrdiff_t at, ptrdiff_t step, ptrdiff_t w, p
     return NAME(vload)(lane);
 }
 
-/* Tap s (and, of SECOND columns, tap s + 1 if it exists) of one row p of the windows whose first column is at element `at`. */
+/* Tap s (and, of ALTERNATE columns, tap s + 1 if it exists) of one row p of the windows whose first column is at element `at`. */
 INLINE void NAME(max_taps)(const fc_pool *g, const T *p, ptrdiff_t at, ptrdiff_t s, ptrdiff_t S, ptrdiff_t lanes,
-                           TI number, V *best, VI *tap, const int columns, const int edge, const int with_taps) {
+                           TI number, NAME(running) *m, const int columns, const int edge, const int with_taps,
+                           const int exact) {
     const ptrdiff_t w = g->in[2];
     const TI ns = number + (TI)s;
+    V v;
     if (columns == NAME(ALTERNATE)) {
-        const ptrdiff_t e = at + s;
-        const V a = edge ? NAME(load_inside)(p, e, w) : NAME(vload)(p + e);
-        const V b = edge ? NAME(load_inside)(p, e + VL, w) : NAME(vload)(p + e + VL);
-        V even = NAME(veven)(a, b);
-        if (edge) even = NAME(inside_only)(even, e, w, 2);
-        NAME(keep_max)(even, ns, best, tap, with_taps);
-        if (s + 1 >= S) return;
-        V odd = NAME(vodd)(a, b);
-        if (edge) odd = NAME(inside_only)(odd, e + 1, w, 2);
-        NAME(keep_max)(odd, ns + 1, best, tap, with_taps);
+        /* A last tap without a partner lies in the odd lanes from one element before: nothing behind the row is read. */
+        const ptrdiff_t e = s + 1 < S ? at + s : at + s - 1;
+        const V a = NAME(load_row)(p, e, w, edge), b = NAME(load_row)(p, e + VL, w, edge);
+        if (!exact) m->nan |= NAME(vunordered)(a, b);
+        if (s + 1 < S) NAME(keep_max)(NAME(veven)(a, b), ns, m, with_taps, exact);
+        NAME(keep_max)(NAME(vodd)(a, b), s + 1 < S ? ns + 1 : ns, m, with_taps, exact);
         return;
     }
     const ptrdiff_t e = at + s * g->dilation[2];
-    V v;
     if (columns == NAME(SINGLE))
-        v = NAME(load_any)(p, e, g->stride[2], w, lanes);
+        v = NAME(load_single)(p, e, g->stride[2], w, lanes);
     else
-        v = edge ? NAME(inside_only)(NAME(load_inside)(p, e, w), e, w, 1) : NAME(vload)(p + e);
-    NAME(keep_max)(v, ns, best, tap, with_taps);
+        v = NAME(load_row)(p, e, w, edge);
+    if (!exact) m->nan |= NAME(vunordered)(v, v);
+    NAME(keep_max)(v, ns, m, with_taps, exact);
 }
 
 /* One vector of windows: rows t, r of the window are depth_step and row_step apart from p; `number` is the first row's tap. */
 INLINE void NAME(max_block)(const fc_pool *g, const T *p, ptrdiff_t nt, ptrdiff_t nr, ptrdiff_t at, ptrdiff_t lanes,
-                            TI number, V *best, VI *tap, const int columns, const ptrdiff_t fixed_s, const int edge,
-                            const int with_taps) {
+                            TI number, NAME(running) *m, const int columns, const ptrdiff_t fixed_s, const int edge,
+                            const int with_taps, const int exact) {
     const ptrdiff_t S = fixed_s ? fixed_s : g->kernel[2], step = columns == NAME(ALTERNATE) ? 2 : 1;
     const ptrdiff_t row_step = g->dilation[1] * g->in[2], depth_step = g->dilation[0] * g->in[1] * g->in[2];
     for (ptrdiff_t t = 0; t < nt; t++, p += depth_step, number += (TI)(g->kernel[1] * S)) {
@@ -84,14 +88,27 @@ INLINE void NAME(max_block)(const fc_pool *g, const T *p, ptrdiff_t nt, ptrdiff_
         TI n = number;
         for (ptrdiff_t r = 0; r < nr; r++, row += row_step, n += (TI)S) {
             if (fixed_s) {
-                NAME(max_taps)(g, row, at, 0, S, lanes, n, best, tap, columns, edge, with_taps);
-                if (step < S) NAME(max_taps)(g, row, at, step, S, lanes, n, best, tap, columns, edge, with_taps);
+                UNROLL(3)
+                for (ptrdiff_t s = 0; s < fixed_s; s += step)
+                    NAME(max_taps)(g, row, at, s, S, lanes, n, m, columns, edge, with_taps, exact);
             } else {
                 for (ptrdiff_t s = 0; s < S; s += step)
-                    NAME(max_taps)(g, row, at, s, S, lanes, n, best, tap, columns, edge, with_taps);
+                    NAME(max_taps)(g, row, at, s, S, lanes, n, m, columns, edge, with_taps, exact);
             }
         }
     }
+}
+
+/* The same with NaNs about: rare, so out of line, and one form for all windows. */
+static __attribute__((noinline)) void NAME(max_block_exact)(const fc_pool *g, const T *p, ptrdiff_t nt, ptrdiff_t nr,
+                                                            ptrdiff_t at, ptrdiff_t lanes, ptrdiff_t number,
+                                                            NAME(running) *m, int columns) {
+    if (columns == NAME(ALTERNATE))
+        NAME(max_block)(g, p, nt, nr, at, lanes, (TI)number, m, NAME(ALTERNATE), 0, 1, 1, 1);
+    else if (columns == NAME(ADJACENT))
+        NAME(max_block)(g, p, nt, nr, at, lanes, (TI)number, m, NAME(ADJACENT), 0, 1, 1, 1);
+    else
+        NAME(max_block)(g, p, nt, nr, at, lanes, (TI)number, m, NAME(SINGLE), 0, 1, 1, 1);
 }
 
 /* Tap numbers to flat plane indices: taps[i] belongs to the window whose first tap lies at base + i * step. */
@@ -124,8 +141,8 @@ INLINE void NAME(max_pool_rows)(const NAME(max_pool_call) *m, ptrdiff_t task, TI
     const fc_pool *g = m->g;
     const ptrdiff_t S = fixed_s ? fixed_s : g->kernel[2], Q = g->out[2], W = g->in[2];
     const ptrdiff_t last_row = NAME(smaller)((task + 1) * m->a_task, m->rows);
-    /* Elements past `at` that an unmasked block reads. */
-    const ptrdiff_t reads = columns == NAME(ALTERNATE) ? (S - 1) / 2 * 2 + 2 * VL : (S - 1) * g->dilation[2] + VL;
+    /* Elements from `start` on that an unmasked block reads. */
+    const ptrdiff_t reads = columns == NAME(ALTERNATE) ? S - 2 + 2 * VL : (S - 1) * g->dilation[2] + VL;
     const int bytes = m->taps8 != NULL;
     PLACE at = NAME(place_of)(task * m->a_task, g->out);
     for (ptrdiff_t row = task * m->a_task; row < last_row; row++, NAME(next_place)(&at, g->out)) {
@@ -135,60 +152,82 @@ INLINE void NAME(max_pool_rows)(const NAME(max_pool_call) *m, ptrdiff_t task, TI
         const T *p = plane + ((depth + t.first * g->dilation[0]) * g->in[1] + height + r.first * g->dilation[1]) * W;
         const TI number = (TI)((t.first * g->kernel[1] + r.first) * S);
         for (ptrdiff_t q = 0; q < Q; q += VL) {
-            const ptrdiff_t start = NAME(window_start)(g, 2, q), lanes = Q - q;
-            V best = NAME(vset)((T)-INFINITY);
-            VI tap = NAME(vset_int)(number);
-            if (with_taps) tap += *(const NAME(loose_vector_int) *)(m->first_s + q);
+            if (Q - q < VL && Q >= VL) q = Q - VL; /* the last block overlaps the one before rather than being partial */
+            const ptrdiff_t start = NAME(window_start)(g, 2, q), lanes = Q - q, nt = t.last - t.first, nr = r.last - r.first;
+            NAME(running) max = {NAME(vset)((T)-INFINITY), NAME(vset_int)(number), NAME(vgreater)(NAME(vzero)(), NAME(vzero)())};
+            if (with_taps) max.tap += *(const NAME(loose_vector_int) *)(m->first_s + q);
+            const VI first = max.tap;
             if (columns == NAME(SINGLE) || (start >= 0 && start + reads <= W))
-                NAME(max_block)(g, p, t.last - t.first, r.last - r.first, start, lanes, number, &best, &tap, columns,
-                                fixed_s, 0, with_taps);
+                NAME(max_block)(g, p, nt, nr, start, lanes, number, &max, columns, fixed_s, 0, with_taps, 0);
             else
-                NAME(max_block)(g, p, t.last - t.first, r.last - r.first, start, lanes, number, &best, &tap, columns,
-                                fixed_s, 1, with_taps);
+                NAME(max_block)(g, p, nt, nr, start, lanes, number, &max, columns, fixed_s, 1, with_taps, 0);
+            if (NAME(vany)(max.nan)) {
+                NAME(running) exact = {NAME(vset)((T)-INFINITY), first, max.nan};
+                NAME(max_block_exact)(g, p, nt, nr, start, lanes, (ptrdiff_t)number, &exact, columns);
+                max = exact;
+            }
             if (lanes >= VL)
-                NAME(vstore)(m->y + row * Q + q, best);
+                NAME(vstore)(m->y + row * Q + q, max.best);
             else
-                NAME(vstore_first)(m->y + row * Q + q, lanes, best);
-            if (with_taps && bytes) NAME(store_bytes)(m->taps8 + row * Q + q, tap, lanes);
-            if (with_taps && !bytes) *(NAME(loose_vector_int) *)(taps + q) = tap;
+                NAME(vstore_first)(m->y + row * Q + q, lanes, max.best);
+            if (with_taps && bytes) NAME(store_bytes)(m->taps8 + row * Q + q, max.tap, lanes);
+            if (with_taps && !bytes) *(NAME(loose_vector_int) *)(taps + q) = max.tap;
         }
         if (with_taps && !bytes)
             NAME(store_taps)(m, Q, (depth * g->in[1] + height) * W - g->pad[2], g->stride[2], taps, row * Q);
     }
 }
 
+/* Channels last: one vector of channels of one window, whose taps inside the input are t, r, s. */
+INLINE void NAME(max_channels)(const fc_pool *g, const T *corner, SPAN t, SPAN r, SPAN s, ptrdiff_t lanes, NAME(running) *m,
+                               const int with_taps, const int exact) {
+    const ptrdiff_t row = g->in[2] * g->c, plane = g->in[1] * row, step = g->dilation[2] * g->c;
+    const MASK some = NAME(mask_range)(0, lanes);
+    for (ptrdiff_t i = t.first; i < t.last; i++)
+        for (ptrdiff_t j = r.first; j < r.last; j++) {
+            const T *p = corner + i * g->dilation[0] * plane + j * g->dilation[1] * row + s.first * step;
+            TI number = (TI)((i * g->kernel[1] + j) * g->kernel[2] + s.first);
+            for (ptrdiff_t k = s.first; k < s.last; k++, p += step, number++) {
+                const V v = lanes >= VL ? NAME(vload)(p) : NAME(vload_masked)(p, some);
+                if (!exact) m->nan |= NAME(vunordered)(v, v);
+                NAME(keep_max)(v, number, m, with_taps, exact);
+            }
+        }
+}
+
+static __attribute__((noinline)) void NAME(max_channels_exact)(const fc_pool *g, const T *corner, const SPAN tap[3],
+                                                               ptrdiff_t lanes, NAME(running) *m) {
+    NAME(max_channels)(g, corner, tap[0], tap[1], tap[2], lanes, m, 1, 1);
+}
+
 /* Output pixels of channels-last volumes, a vector of channels at a time. `taps` holds the channels in whole vectors. */
 INLINE void NAME(max_pool_pixels)(const NAME(max_pool_call) *m, ptrdiff_t task, TI *taps, const int with_taps) {
     const fc_pool *g = m->g;
-    const ptrdiff_t C = g->c, S = g->kernel[2], H = g->in[1], W = g->in[2], Q = g->out[2];
+    const ptrdiff_t C = g->c, H = g->in[1], W = g->in[2], Q = g->out[2];
     const ptrdiff_t last = NAME(smaller)((task + 1) * m->a_task, m->rows);
-    const ptrdiff_t steps[3] = {g->dilation[0] * H * W * C, g->dilation[1] * W * C, g->dilation[2] * C};
     for (ptrdiff_t pixel = task * m->a_task; pixel < last; pixel++) {
         const PLACE at = NAME(place_of)(pixel / Q, g->out);
-        const ptrdiff_t d0 = NAME(window_start)(g, 0, at.depth), h0 = NAME(window_start)(g, 1, at.height),
-                        w0 = NAME(window_start)(g, 2, pixel % Q);
-        const SPAN t = NAME(taps_inside)(g, 0, at.depth), r = NAME(taps_inside)(g, 1, at.height),
-                   s = NAME(taps_inside)(g, 2, pixel % Q);
-        const T *corner = m->x + (at.plane * NAME(volume)(g->in) + (d0 * H + h0) * W + w0) * C;
+        const ptrdiff_t d = NAME(window_start)(g, 0, at.depth), h = NAME(window_start)(g, 1, at.height),
+                        w = NAME(window_start)(g, 2, pixel % Q);
+        const SPAN tap[3] = {NAME(taps_inside)(g, 0, at.depth), NAME(taps_inside)(g, 1, at.height),
+                             NAME(taps_inside)(g, 2, pixel % Q)};
+        const T *corner = m->x + (at.plane * NAME(volume)(g->in) + (d * H + h) * W + w) * C;
+        const VI first = NAME(vset_int)((TI)((tap[0].first * g->kernel[1] + tap[1].first) * g->kernel[2] + tap[2].first));
         for (ptrdiff_t c = 0; c < C; c += VL) {
+            if (C - c < VL && C >= VL) c = C - VL;
             const ptrdiff_t lanes = C - c;
-            const MASK some = NAME(mask_range)(0, lanes);
-            V best = NAME(vset)((T)-INFINITY);
-            VI tap = NAME(vset_int)((TI)((t.first * g->kernel[1] + r.first) * S + s.first));
-            for (ptrdiff_t i = t.first; i < t.last; i++)
-                for (ptrdiff_t j = r.first; j < r.last; j++) {
-                    const T *p = corner + i * steps[0] + j * steps[1] + s.first * steps[2] + c;
-                    const TI number = (TI)((i * g->kernel[1] + j) * S);
-                    for (ptrdiff_t k = s.first; k < s.last; k++, p += steps[2]) {
-                        const V v = lanes >= VL ? NAME(vload)(p) : NAME(vload_masked)(p, some);
-                        NAME(keep_max)(v, number + (TI)k, &best, &tap, with_taps);
-                    }
-                }
-            NAME(vstore_masked)(m->y + pixel * C + c, some, best);
-            if (with_taps && m->taps8) NAME(store_bytes)(m->taps8 + pixel * C + c, tap, lanes);
-            if (with_taps && !m->taps8) *(NAME(loose_vector_int) *)(taps + c) = tap;
+            NAME(running) max = {NAME(vset)((T)-INFINITY), first, NAME(vgreater)(NAME(vzero)(), NAME(vzero)())};
+            NAME(max_channels)(g, corner + c, tap[0], tap[1], tap[2], lanes, &max, with_taps, 0);
+            if (NAME(vany)(max.nan)) {
+                NAME(running) exact = {NAME(vset)((T)-INFINITY), first, max.nan};
+                NAME(max_channels_exact)(g, corner + c, tap, lanes, &exact);
+                max = exact;
+            }
+            NAME(vstore_masked)(m->y + pixel * C + c, NAME(mask_range)(0, lanes), max.best);
+            if (with_taps && m->taps8) NAME(store_bytes)(m->taps8 + pixel * C + c, max.tap, lanes);
+            if (with_taps && !m->taps8) *(NAME(loose_vector_int) *)(taps + c) = max.tap;
         }
-        if (with_taps && !m->taps8) NAME(store_taps)(m, C, (d0 * H + h0) * W + w0, 0, taps, pixel * C);
+        if (with_taps && !m->taps8) NAME(store_taps)(m, C, (d * H + h) * W + w, 0, taps, pixel * C);
     }
 }
 
@@ -202,6 +241,7 @@ INLINE void NAME(max_pool_pixels)(const NAME(max_pool_call) *m, ptrdiff_t task, 
 MAX_POOL_TASK(second_2, NAME(ALTERNATE), 2)
 MAX_POOL_TASK(second_3, NAME(ALTERNATE), 3)
 MAX_POOL_TASK(second, NAME(ALTERNATE), 0)
+MAX_POOL_TASK(next_3, NAME(ADJACENT), 3)
 MAX_POOL_TASK(next, NAME(ADJACENT), 0)
 MAX_POOL_TASK(any, NAME(SINGLE), 0)
 #undef MAX_POOL_TASK
@@ -215,8 +255,9 @@ static void NAME(max_pixels_taps)(void *call, ptrdiff_t task, void *scratch) {
 INLINE fc_task *NAME(max_pool_task)(const fc_pool *g, int with_taps) {
 #define CHOOSE(name) return with_taps ? NAME(max_##name##_taps) : NAME(max_##name)
     if (g->channels_last) CHOOSE(pixels);
+    if (g->stride[2] == 1 && g->kernel[2] == 3) CHOOSE(next_3);
     if (g->stride[2] == 1) CHOOSE(next);
-    if (g->stride[2] > 2 || g->dilation[2] > 1) CHOOSE(any);
+    if (g->stride[2] > 2 || g->dilation[2] > 1 || g->kernel[2] == 1) CHOOSE(any);
     if (g->kernel[2] == 2) CHOOSE(second_2);
     if (g->kernel[2] == 3) CHOOSE(second_3);
     CHOOSE(second);
