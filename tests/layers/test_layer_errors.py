@@ -54,9 +54,7 @@ def test_wrong_constructor_arguments(build, error):
 
 
 def nested():
-    return L.Sequential(
-        {"stem": L.Conv2d(1, 4, 3), "stage": L.Sequential(L.Residual(L.Conv2d(5, 5, 1)), L.ReLU())}
-    )
+    return L.Sequential({"stem": L.Conv2d(1, 4, 3), "stage": L.Sequential(L.Residual(L.Conv2d(5, 5, 1)), L.ReLU())})
 
 
 @pytest.mark.parametrize("run", [lambda m, x: m(x), lambda m, x: m.forward(x)])
