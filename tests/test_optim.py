@@ -1,6 +1,7 @@
 """Optimizers against PyTorch's numbers, groups, state dicts, and what they must not touch."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -171,3 +172,19 @@ def test_zero_grad_and_parameters_of_a_layer():
     layer.weight.grad = np.ones((3, 2), np.float32)
     optimizer.zero_grad()
     assert layer.weight.grad is None
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW"])
+def test_a_step_makes_no_large_temporaries(kind):
+    p = Parameter(np.ones(2_000_000, np.float32))
+    p.grad = np.ones_like(p.data)
+    settings = {"momentum": 0.9} if kind == "SGD" else {}
+    optimizer = getattr(optim, kind)([p], weight_decay=0.1, **settings)
+    optimizer.step()
+    tracemalloc.start()
+    try:
+        optimizer.step()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < p.data.nbytes / 20
