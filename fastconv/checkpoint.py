@@ -39,13 +39,11 @@ def load_checkpoint(path: PathType) -> dict[str, Any]:
         raise FormatError(path, "__metadata__", found, f"{_VERSION_KEY} {_VERSION!r}")
     skeleton, digest = metadata.get(_STATE_KEY, ""), metadata.get(_HASH_KEY, "")
     if _digest(skeleton, tensors) != digest:
-        raise FormatError(
-            path, None, "content that does not match its hash", f"SHA-256 {digest or 'in the header'}"
-        )
+        raise FormatError(path, None, "content that does not match its hash", f"SHA-256 {digest or 'in the header'}")
     try:
         state = _unflatten(parse_json(skeleton), tensors)
     except (ValueError, RecursionError) as error:
-        raise FormatError(path, _STATE_KEY, str(error), "the state of a training") from None
+        raise FormatError(path, _STATE_KEY, f"text that is refused ({error})", "the state of a training") from None
     if not isinstance(state, dict):
         raise FormatError(path, _STATE_KEY, type(state).__name__, "an object")
     return state

@@ -95,9 +95,7 @@ def _draw_grid(
     if images.ndim != 4 or images.shape[1] not in (1, 3):
         raise ValueError(f"save_report: images must be (N, 1 or 3, H, W), got {images.shape}")
     if not len(images) == len(labels) == len(predictions):
-        raise ValueError(
-            f"save_report: {len(images)} images, {len(labels)} labels and {len(predictions)} predictions"
-        )
+        raise ValueError(f"save_report: {len(images)} images, {len(labels)} labels and {len(predictions)} predictions")
     places = area.subplots(rows, _SAMPLES_A_ROW, squeeze=False).ravel()
     for axes in places:
         axes.axis("off")

@@ -137,9 +137,7 @@ class SequentialLR(Schedule):
     All have the rates that the optimizer had before the first of them was made.
     """
 
-    def __init__(
-        self, optimizer: Optimizer, schedulers: Sequence[Schedule], milestones: Sequence[int]
-    ) -> None:
+    def __init__(self, optimizer: Optimizer, schedulers: Sequence[Schedule], milestones: Sequence[int]) -> None:
         self.schedulers = list(schedulers)
         self.milestones = [_count("SequentialLR", "milestones", item) for item in milestones]
         if not self.schedulers or len(self.milestones) != len(self.schedulers) - 1:

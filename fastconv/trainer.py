@@ -223,9 +223,7 @@ class Trainer:
         """Write a checkpoint atomically; FloatingPointError, and no file, if a weight is not finite."""
         for name, parameter in self.model.named_parameters():
             if not np.isfinite(parameter.data).all():
-                raise FloatingPointError(
-                    f"Trainer.save: {name} has values that are not finite; nothing was written"
-                )
+                raise FloatingPointError(f"Trainer.save: {name} has values that are not finite; nothing was written")
         save_checkpoint(path, self._state(copy=False), files)
 
     def _state(self, copy: bool) -> dict[str, Any]:

@@ -32,9 +32,7 @@ class Source:
     def __len__(self) -> int:
         return len(self._dataset)
 
-    def batch(
-        self, indices: np.ndarray, generator: np.random.Generator | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def batch(self, indices: np.ndarray, generator: np.random.Generator | None = None) -> tuple[np.ndarray, np.ndarray]:
         """(x, y) of the samples at `indices`; random changes draw from `generator`."""
         if self._takes_generator:
             x, y = self._dataset.batch(indices, generator)

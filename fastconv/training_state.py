@@ -36,9 +36,7 @@ class Settings:
     def require(self, saved: Mapping[str, Any]) -> None:
         """ValueError that lists what differs from the settings of a checkpoint."""
         own = self.state_dict()
-        different = [
-            f"{name}={saved.get(name)!r}, not {own[name]!r}" for name in own if saved.get(name) != own[name]
-        ]
+        different = [f"{name}={saved.get(name)!r}, not {own[name]!r}" for name in own if saved.get(name) != own[name]]
         if different:
             raise ValueError(f"Trainer.fit: the checkpoint was written with {'; '.join(different)}")
 
@@ -92,10 +90,7 @@ class Position:
         order = saved["order"]
         counts = [saved[name] for name in ("epoch", "step", "batch", "seen")]
         counts.append(0 if saved["correct"] is None else saved["correct"])
-        if (
-            not all(type(count) is int and count >= 0 for count in counts)
-            or saved["batch"] > settings.batches
-        ):
+        if not all(type(count) is int and count >= 0 for count in counts) or saved["batch"] > settings.batches:
             raise ValueError(f"not the position of a training: {counts}")
         if not isinstance(saved["loss_sum"], (int, float)):
             raise ValueError(f"not the position of a training: loss_sum is {saved['loss_sum']!r}")

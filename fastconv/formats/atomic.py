@@ -74,11 +74,9 @@ def write_atomically(path: PathType, pieces: Iterable[Piece], files: FileLayer |
     target = os.path.realpath(os.fsdecode(path))
     folder = os.path.dirname(target)
     mode = _mode_of(target)
-    temporary = os.path.join(
-        folder, f".{os.path.basename(target)[:100]}.tmp-{os.getpid()}-{secrets.token_hex(8)}"
-    )
-    descriptor = files.create(temporary)
+    temporary = os.path.join(folder, f".{os.path.basename(target)[:100]}.tmp-{os.getpid()}-{secrets.token_hex(8)}")
     try:
+        descriptor = files.create(temporary)
         try:
             if mode is not None:
                 files.set_mode(descriptor, mode)
@@ -88,6 +86,8 @@ def write_atomically(path: PathType, pieces: Iterable[Piece], files: FileLayer |
         finally:
             files.close(descriptor)
         files.replace(temporary, target)
+    except FileExistsError:
+        raise  # the temporary file is somebody else's
     except BaseException:
         with suppress(OSError):  # the first error is the one to tell
             files.remove(temporary)

@@ -49,7 +49,9 @@ def load(path: PathType, *, layers: Kinds | None = None) -> Layer:
         with placeholders():
             model = from_description(description, layers)
     except (ValueError, TypeError, OverflowError, MemoryError, RecursionError) as error:
-        raise FormatError(path, _ARCHITECTURE_KEY, str(error), "the description of a model") from None
+        raise FormatError(
+            path, _ARCHITECTURE_KEY, f"text that is refused ({error})", "the description of a model"
+        ) from None
     _adopt(path, model, tensors)
     return model
 

@@ -86,9 +86,7 @@ def _array(path: PathType, name: str, entry: Mapping[str, Any]) -> np.ndarray:
         raise FormatError(path, f"tensor {name!r}", f"dtype {entry['dtype']}", f"one of {', '.join(DTYPES)}")
     shape = tuple(entry["shape"])
     if len(shape) > 32 or math.prod(shape) * dtype.itemsize != len(entry["data"]):
-        raise FormatError(
-            path, f"tensor {name!r}", f"shape {shape}", f"{len(entry['data'])} bytes of {dtype}"
-        )
+        raise FormatError(path, f"tensor {name!r}", f"shape {shape}", f"{len(entry['data'])} bytes of {dtype}")
     # A bytearray, which belongs to nobody else: no copy is needed.
     values = np.frombuffer(_writeable(entry["data"]), dtype)
     return values.astype(dtype.newbyteorder("="), copy=False).reshape(shape)

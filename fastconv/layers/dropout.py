@@ -17,9 +17,7 @@ class Dropout(Layer):
 
     arguments = ("p",)
 
-    def __init__(
-        self, p: float = 0.5, inplace: bool = False, *, generator: np.random.Generator | None = None
-    ) -> None:
+    def __init__(self, p: float = 0.5, inplace: bool = False, *, generator: np.random.Generator | None = None) -> None:
         self.p = read.number("Dropout", "p", p, 0, 1)
         if self.p == 1:
             raise ValueError("Dropout: p must be less than 1, got 1 (nothing would be left)")

@@ -81,9 +81,7 @@ class _BatchNorm(Layer):
             if not needs_input and not self.is_trainable():
                 return None
             scale = weight.require_version(version) if weight is not None else None
-            dx, dweight, dbias = F.batch_norm_backward(
-                dy, x, mean, var, scale, eps=self.eps, training=by_batch
-            )
+            dx, dweight, dbias = F.batch_norm_backward(dy, x, mean, var, scale, eps=self.eps, training=by_batch)
             if weight is not None:
                 weight.add_gradient(dweight)
                 bias.add_gradient(dbias)

@@ -208,9 +208,7 @@ class AdaptiveMaxPool2d(_AdaptivePool):
 
     arguments = ("output_size", "return_indices")
 
-    def __init__(
-        self, output_size: int | tuple[int | None, int | None] | None, return_indices: bool = False
-    ) -> None:
+    def __init__(self, output_size: int | tuple[int | None, int | None] | None, return_indices: bool = False) -> None:
         self.output_size = _output_size("AdaptiveMaxPool2d", output_size)
         self.return_indices = _no_indices("AdaptiveMaxPool2d", return_indices)
 

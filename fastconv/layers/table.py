@@ -52,9 +52,7 @@ def to_description(layer: Layer, layers: Mapping[str, type[Layer]] | None = None
     return {"layer": kind.__name__, "config": _plain(layer.config(), layers)}
 
 
-def from_description(
-    description: Any, layers: Mapping[str, type[Layer]] | None = None, _depth: int = 0
-) -> Layer:
+def from_description(description: Any, layers: Mapping[str, type[Layer]] | None = None, _depth: int = 0) -> Layer:
     """The layer that `to_description` described; ValueError or TypeError where it describes none."""
     if not isinstance(description, dict) or set(description) != {"layer", "config"}:
         raise ValueError(f'expected {{"layer": ..., "config": ...}}, got {_short(description)}')

@@ -41,9 +41,7 @@ class Adam(Optimizer):
         require_number(type(self).__name__, group, "eps", 0)
         betas = group["betas"]
         if not isinstance(betas, (tuple, list)) or len(betas) != 2 or not all(0 <= b < 1 for b in betas):
-            raise ValueError(
-                f"{type(self).__name__}: betas must be two numbers, 0 <= beta < 1, got {betas!r}"
-            )
+            raise ValueError(f"{type(self).__name__}: betas must be two numbers, 0 <= beta < 1, got {betas!r}")
 
     def update(self, parameter: Parameter, group: Group) -> None:
         state = self.state.setdefault(parameter, {"step": 0})

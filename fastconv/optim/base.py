@@ -119,8 +119,7 @@ class Optimizer:
             for parameter, values in self.state.items()
         }
         groups = [
-            {**group, "params": [order[parameter] for parameter in group["params"]]}
-            for group in self.param_groups
+            {**group, "params": [order[parameter] for parameter in group["params"]]} for group in self.param_groups
         ]
         return {"state": dict(sorted(state.items(), key=lambda item: int(item[0]))), "param_groups": groups}
 
@@ -131,8 +130,7 @@ class Optimizer:
         try:
             groups = [self._read_group(*pair) for pair in self._paired_groups(state_dict["param_groups"])]
             state = {
-                parameters[_position(key, len(parameters))]: dict(values)
-                for key, values in state_dict["state"].items()
+                parameters[_position(key, len(parameters))]: dict(values) for key, values in state_dict["state"].items()
             }
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{type(self).__name__}: not the state of an optimizer: {error!r}") from None
@@ -144,9 +142,7 @@ class Optimizer:
     def _paired_groups(self, groups: list[Group]) -> Iterator[tuple[Group, Group, list[int]]]:
         """(own group, given group, its parameters' numbers) of each group."""
         if len(groups) != len(self.param_groups):
-            raise ValueError(
-                f"{type(self).__name__}: expected {len(self.param_groups)} groups, got {len(groups)}"
-            )
+            raise ValueError(f"{type(self).__name__}: expected {len(self.param_groups)} groups, got {len(groups)}")
         start = 0
         for own, given in zip(self.param_groups, groups, strict=True):
             yield own, given, list(range(start, start + len(own["params"])))
