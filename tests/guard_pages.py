@@ -61,7 +61,7 @@ def main(names: list[str]) -> None:
         if names and op.name not in names:
             continue
         small = [case for case in op.cases if not case.large and not case.empty]
-        for case in [*small[:: max(1, len(small) // 40)], *(case for case in op.cases if case.large)]:
+        for case in [*small[:: max(1, len(small) // 30)], *(case for case in op.cases if case.large)]:
             for dtype in (np.float32, np.float64):
                 print(op.repro(case, "normal", 0, dtype), flush=True)
                 guarded(op, case, dtype)

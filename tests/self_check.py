@@ -17,7 +17,7 @@ def main(names: list[str]) -> None:
         if names and op.name not in names:
             continue
         for dtype in (np.float32, np.float64):
-            for case in op.cases:
+            for case in op.cases[:: 1 if dtype == np.float32 else 4]:
                 if case.exact:
                     checks.exact(op, case, dtype)
                     ran += 1
