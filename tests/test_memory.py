@@ -73,7 +73,6 @@ def test_the_failing_allocation_is_reached(name, no_failures):
 @every_op
 def test_good_calls_do_not_leak(op):
     calls = several(op)[:3]
-    case, arrays = calls[0]
     for case, arrays in calls:
         counts = [sys.getrefcount(a) for a in arrays.values()]
 
@@ -81,7 +80,7 @@ def test_good_calls_do_not_leak(op):
             for _ in range(times):
                 op.function(**arrays, **case.settings)
 
-        assert growth(many) < 2000, op.repro(case, "normal", 0, "float32")
+        assert growth(many) < 1000, op.repro(case, "normal", 0, "float32")
         assert counts == [sys.getrefcount(a) for a in arrays.values()]
 
 
@@ -91,30 +90,34 @@ def test_refused_calls_do_not_leak(op):
     bad = [b for b in everywhere(op) if not isinstance(next(iter(b.arguments.values())), np.ma.MaskedArray)][:40]
 
     def many(times):
-        for _ in range(max(1, times // 40)):
+        for _ in range(max(1, times // 20)):
             for b in bad:
                 try:
                     op.function(**b.arguments)
                 except (TypeError, ValueError, MemoryError):
                     continue
 
-    assert growth(many) < 4000, op.name
+    assert growth(many) < 1000, op.name
     op.function(**good)
 
 
 def growth(many) -> int:
-    """Bytes that stay allocated after 200 more calls."""
+    """Bytes that every round of 200 calls leaves allocated: the least of several, for caches fill only once."""
     many(40)
-    gc.collect()
     tracemalloc.start()
-    many(40)
-    gc.collect()
-    first = tracemalloc.get_traced_memory()[0]
-    many(200)
-    gc.collect()
-    last = tracemalloc.get_traced_memory()[0]
-    tracemalloc.stop()
-    return last - first
+    try:
+        grown = []
+        for _ in range(6):
+            gc.collect()
+            before = tracemalloc.get_traced_memory()[0]
+            many(200)
+            gc.collect()
+            grown.append(tracemalloc.get_traced_memory()[0] - before)
+            if grown[-1] < 1000:
+                break
+    finally:
+        tracemalloc.stop()
+    return min(grown)
 
 
 def test_the_process_does_not_grow():
@@ -217,7 +220,7 @@ import fastconv, numpy
 fastconv.conv2d(numpy.ones((1, 1, 4, 4)), numpy.ones((1, 1, 3, 3)))
 thread = threading.Thread(target=work)
 thread.start(); thread.join()
-raise SystemExit("; ".join(failed))
+sys.exit("; ".join(failed) or None)
 """
 
 
@@ -235,6 +238,7 @@ def _available() -> int:
         return next(int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable"))
 
 
+@pytest.mark.large_memory
 @pytest.mark.skipif(_available() < 12 << 30, reason="needs 12 GB of free memory")
 def test_more_than_2_to_the_31_elements():
     """Cases 77 and 82: places beyond 32 bits."""
