@@ -1,5 +1,5 @@
 """The speed of the multiply-add units with all threads at work: what convolutions are compared with.
-It asks the binding, as no other benchmark may: all the rest goes through the functional API."""
+It must never be compared with a time of another run: clocks change with temperature and neighbours."""
 
 import functools
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _kernels
+from ..config import multiply_adds
 from .measure import timed
 
 
@@ -15,9 +15,9 @@ def peak_call(dtype: Any = np.float32, seconds: float = 5e-3) -> tuple[Callable[
     """A call that does nothing but multiply-adds for about `seconds`, and how many operations it does."""
     size = np.dtype(dtype).itemsize
     # From as many rounds as the fastest cores do in a millisecond: on a busy machine a shorter call measures the wait.
-    first = max(1000, round(1000 * 5e8 / _kernels.fma_peak(1000, size)))
+    first = max(1000, round(1000 * 5e8 / multiply_adds(1000, size)))
     for rounds in (first << doubling for doubling in range(20)):
-        call = functools.partial(_kernels.fma_peak, rounds, size)
+        call = functools.partial(multiply_adds, rounds, size)
         if min(timed(call) for _ in range(3)) >= seconds:
             break
     return call, call()
