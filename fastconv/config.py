@@ -98,7 +98,7 @@ def _cpu() -> str:
 
 
 def multiply_adds(rounds: int, element_size: int) -> float:
-    """Do nothing but multiply-adds on every thread; how many operations that were. Benchmarks time it: it is the peak."""
+    """Do nothing but multiply-adds on every thread; how many operations that was. Timed, it gives the peak."""
     return _kernels.fma_peak(rounds, element_size)
 
 
