@@ -11,6 +11,9 @@ import numpy as np
 
 from fastconv import _validate as check
 
+ALGORITHMS = ("auto", "direct", "winograd")
+"""In the order of enum fc_algorithm of src_c/fastconv.h."""
+
 LETTERS = {
     ("NCHW", 1): "(N, C, W)",
     ("NCHW", 2): "(N, C, H, W)",
@@ -78,6 +81,7 @@ def conv(
     dilation: Any,
     groups: Any,
     layout: str,
+    algorithm: str = "auto",
 ) -> Conv:
     """The geometry of a forward convolution of these shapes; raises ValueError where there is none."""
     axes = len(weight_shape) - 2
@@ -110,7 +114,7 @@ def conv(
     step = tuple(1 if p == 1 else s for p, s in zip(out, stride, strict=True))
     before = tuple(p[0] for p in pairs)
     fields = (n, c, k, groups, *in_3d(space, 1), *in_3d(kernel, 1), *in_3d(tuple(out), 1), *in_3d(step, 1))
-    fields += (*in_3d(before, 0), *in_3d(dilation, 1), int(layout == "NHWC"))
+    fields += (*in_3d(before, 0), *in_3d(dilation, 1), int(layout == "NHWC"), ALGORITHMS.index(algorithm))
     return Conv(fields, x_shape, weight_shape, y_shape)
 
 
@@ -167,7 +171,7 @@ def conv_transpose(
         *in_3d(weight_shape[2:], 1),
     )
     fields += (*in_3d(spatial(x_shape, layout), 1), *in_3d(step, 1), *in_3d(tuple(g[0] for g in grown), 0))
-    fields += (*in_3d(dilations, 1), int(layout == "NHWC"))
+    fields += (*in_3d(dilations, 1), int(layout == "NHWC"), 0)
     return Conv(fields, y_shape, weight_shape, x_shape)
 
 

@@ -45,9 +45,10 @@ cdef extern from "fastconv.h" nogil:
         const char *target
         ptrdiff_t element_size
         ptrdiff_t lanes
+        ptrdiff_t (*conv_algorithm)(const fc_conv *) noexcept nogil
         ptrdiff_t (*conv_packed_size)(const fc_conv *) noexcept nogil
         int (*conv_pack)(const fc_conv *, const void *, void *) noexcept nogil
-        int (*conv_forward)(const fc_conv *, const void *, const void *, int, const fc_epilogue *, void *) noexcept nogil
+        int (*conv_forward)(const fc_conv *, const void *, const void *, const void *, const fc_epilogue *, void *) noexcept nogil
         int (*conv_grad_input)(const fc_conv *, const void *, const void *, const void *, void *) noexcept nogil
         int (*conv_grad_weight)(const fc_conv *, const void *, const void *, void *) noexcept nogil
         int (*linear_few)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, const void *, const void *, void *) noexcept nogil
@@ -220,6 +221,12 @@ def fail_allocation(Py_ssize_t n):
 
 # ---- convolution
 
+def conv_algorithm(tuple geometry, Py_ssize_t element_size):
+    cdef fc_conv g
+    fill(&g, sizeof(g), geometry)
+    return (table32 if element_size == 4 else table64).conv_algorithm(&g)
+
+
 def conv_packed_size(tuple geometry, Py_ssize_t element_size):
     cdef fc_conv g
     fill(&g, sizeof(g), geometry)
@@ -238,13 +245,14 @@ def conv_pack(tuple geometry, weight, packed):
     done(status)
 
 
-def conv_forward(tuple geometry, x, weight, bint packed, bias, add, Py_ssize_t activation, double slope, y):
+def conv_forward(tuple geometry, x, weight, packed, bias, add, Py_ssize_t activation, double slope, y):
     cdef fc_conv g
     cdef fc_epilogue end
     cdef Pins pins = Pins()
     fill(&g, sizeof(g), geometry)
     cdef const void *px = pins.read(x)
     cdef const void *w = pins.read(weight)
+    cdef const void *p = pins.read(packed)
     end.bias = pins.read(bias)
     end.add = pins.read(add)
     end.activation = activation
@@ -252,7 +260,7 @@ def conv_forward(tuple geometry, x, weight, bint packed, bias, add, Py_ssize_t a
     cdef void *py = pins.write(y)
     cdef int status
     with nogil:
-        status = pins.kernels().conv_forward(&g, px, w, packed, &end, py)
+        status = pins.kernels().conv_forward(&g, px, w, p, &end, py)
     done(status)
 
 

@@ -18,7 +18,11 @@ typedef struct fc_conv {
     ptrdiff_t in[3], kernel[3], out[3];
     ptrdiff_t stride[3], pad[3], dilation[3]; /* pad: before the first element; what follows the last is implied by out */
     ptrdiff_t channels_last;                  /* 0: N C D H W arrays, 1: N D H W C arrays; weights are always K C/G T R S */
+    ptrdiff_t algorithm;                      /* enum fc_algorithm */
 } fc_conv;
+
+/* How a convolution is computed, or in which form its weight was packed. */
+enum fc_algorithm { FC_AUTO = 0, FC_DIRECT = 1, FC_WINOGRAD = 2 };
 
 /* A pooling window over `planes` = N*C volumes, or over N volumes of C interleaved channels (channels_last). */
 typedef struct fc_pool {
@@ -47,10 +51,13 @@ typedef struct fc_kernels {
     const char *target;
     ptrdiff_t element_size, lanes;
 
-    /* Elements of the packed form of a weight, and the packing itself; conv_forward takes either form. */
+    /* The algorithm a forward convolution runs with: FC_DIRECT or FC_WINOGRAD (the latter only where it is possible). */
+    ptrdiff_t (*conv_algorithm)(const fc_conv *);
+    /* Elements of the packed form of a weight for that algorithm, and the packing itself. */
     ptrdiff_t (*conv_packed_size)(const fc_conv *);
     int (*conv_pack)(const fc_conv *, const void *w, void *packed);
-    int (*conv_forward)(const fc_conv *, const void *x, const void *w, int w_is_packed, const fc_epilogue *, void *y);
+    /* `packed`, where not NULL, was made by conv_pack for the algorithm the geometry names. */
+    int (*conv_forward)(const fc_conv *, const void *x, const void *w, const void *packed, const fc_epilogue *, void *y);
     int (*conv_grad_input)(const fc_conv *, const void *dy, const void *w, const void *bias_c, void *dx);
     int (*conv_grad_weight)(const fc_conv *, const void *dy, const void *x, void *dw);
     /* y[n][k] = bias[k] + x[n] . w[k], for a batch of a few rows (bias may be NULL) */

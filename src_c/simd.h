@@ -75,30 +75,36 @@ INLINE void NAME(vstore_masked)(T *p, MASK m, V v) {
 INLINE V NAME(vload_first)(const T *p, ptrdiff_t n) { return NAME(vload_masked)(p, NAME(mask_range)(0, n)); }
 INLINE void NAME(vstore_first)(T *p, ptrdiff_t n, V v) { NAME(vstore_masked)(p, NAME(mask_range)(0, n), v); }
 
-/* Perfect shuffles of two vectors (a0 b0 a1 b1 ...: low half, high half) and their inverse for the even lanes. */
+/* Perfect shuffles of two vectors (a0 b0 a1 b1 ...: low half, high half) and their inverses. */
 #if VBYTES / T_BYTES == 16
 #define FC_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define FC_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 #define FC_EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define FC_ODD 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
 #elif VBYTES / T_BYTES == 8
 #define FC_LOW 0, 8, 1, 9, 2, 10, 3, 11
 #define FC_HIGH 4, 12, 5, 13, 6, 14, 7, 15
 #define FC_EVEN 0, 2, 4, 6, 8, 10, 12, 14
+#define FC_ODD 1, 3, 5, 7, 9, 11, 13, 15
 #elif VBYTES / T_BYTES == 4
 #define FC_LOW 0, 4, 1, 5
 #define FC_HIGH 2, 6, 3, 7
 #define FC_EVEN 0, 2, 4, 6
+#define FC_ODD 1, 3, 5, 7
 #else
 #define FC_LOW 0, 2
 #define FC_HIGH 1, 3
 #define FC_EVEN 0, 2
+#define FC_ODD 1, 3
 #endif
 INLINE V NAME(vinterleave_low)(V a, V b) { return __builtin_shufflevector(a, b, FC_LOW); }
 INLINE V NAME(vinterleave_high)(V a, V b) { return __builtin_shufflevector(a, b, FC_HIGH); }
 INLINE V NAME(veven)(V a, V b) { return __builtin_shufflevector(a, b, FC_EVEN); }
+INLINE V NAME(vodd)(V a, V b) { return __builtin_shufflevector(a, b, FC_ODD); }
 #undef FC_LOW
 #undef FC_HIGH
 #undef FC_EVEN
+#undef FC_ODD
 
 /* Transpose `rows` vectors (a literal power of two): r[0], r[1] ... then hold, one after another, lane 0 of every row, lane 1 of
    every row, and so on: log2(rows) rounds of perfect shuffles of the two halves. */

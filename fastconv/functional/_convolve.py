@@ -10,9 +10,7 @@ import numpy as np
 from fastconv import _geometry, _kernels
 from fastconv import _validate as check
 from fastconv._memory import empty
-from fastconv.functional.packing import LAYOUTS, PackedWeight
-
-ALGORITHMS = ("auto", "direct")
+from fastconv.functional.packing import LAYOUTS, PackedWeight, chosen_algorithm
 
 
 def _operand(op: str, name: str, x: Any, axes: int, layout: str) -> np.ndarray:
@@ -36,35 +34,39 @@ def _bias(op: str, bias: Any, like: np.ndarray, count: int) -> np.ndarray | None
     return bias
 
 
-def _algorithm(op: str, algorithm: str) -> None:
-    check.choice(op, "algorithm", algorithm, ALGORITHMS)
+def _choices(op: str, layout: str, algorithm: str = "auto") -> None:
+    check.choice(op, "layout", layout, LAYOUTS)
+    check.choice(op, "algorithm", algorithm, _geometry.ALGORITHMS)
 
 
 def forward(axes: int, x, weight, bias, stride, padding, dilation, groups, layout, algorithm, out) -> np.ndarray:
     op = f"conv{axes}d"
-    check.choice(op, "layout", layout, LAYOUTS)
-    _algorithm(op, algorithm)
+    _choices(op, layout, algorithm)
     x = _operand(op, "x", x, axes, layout)
-    packed = isinstance(weight, PackedWeight)
-    source = weight.source if packed else weight
-    source = _weight(op, source, axes)
-    check.same_dtype(op, "x", x, "weight", source)
-    geometry = _geometry.conv(op, x.shape, source.shape, stride, padding, dilation, groups, layout)
-    if packed and weight.groups != geometry.fields[3]:
-        check.reject(op, f"weight was packed for groups={weight.groups}; called with groups={groups}")
-    bias = _bias(op, bias, x, source.shape[0])
-    y = (
-        empty(geometry.y_shape, x.dtype)
-        if out is None
-        else check.output(op, out, geometry.y_shape, x.dtype, x, source, bias)
-    )
-    _kernels.conv_forward(geometry.fields, x, weight.packed if packed else source, packed, bias, None, 0, 0.0, y)
+    packed = weight if isinstance(weight, PackedWeight) else None
+    weight = _weight(op, packed.values if packed else weight, axes)
+    check.same_dtype(op, "x", x, "weight", weight)
+    asked = packed.algorithm if packed and algorithm == "auto" else algorithm
+    geometry = _geometry.conv(op, x.shape, weight.shape, stride, padding, dilation, groups, layout, asked)
+    if packed and (packed.groups != geometry.fields[3] or packed.algorithm != asked):
+        what = f"algorithm {packed.algorithm!r} and groups={packed.groups}"
+        check.reject(op, f"weight was packed for {what}; called with {asked!r} and groups={groups}")
+    if asked == "winograd":
+        chosen_algorithm(op, geometry, x.dtype)
+    bias = _bias(op, bias, x, weight.shape[0])
+    if out is None:
+        y = empty(geometry.y_shape, x.dtype)
+    else:
+        y = check.output(op, out, geometry.y_shape, x.dtype, x, weight, bias)
+    _kernels.conv_forward(geometry.fields, x, weight, packed.packed if packed else None, bias, None, 0, 0.0, y)
     return y
 
 
 def gradients(op: str, geometry: _geometry.Conv, dy, x, weight, needs) -> tuple:
     """(dx, dweight, dbias), each where needed; x and weight are only looked at where they are."""
     fields, dtype = geometry.fields, dy.dtype
+    if fields[-1] == _geometry.ALGORITHMS.index("winograd"):
+        chosen_algorithm(op, geometry, dtype)
     dx = dweight = dbias = None
     if needs[0]:
         dx = empty(geometry.x_shape, dtype)
@@ -73,7 +75,7 @@ def gradients(op: str, geometry: _geometry.Conv, dy, x, weight, needs) -> tuple:
         dweight = empty(geometry.weight_shape, dtype)
         _kernels.conv_grad_weight(fields, dy, x, dweight)
     if needs[2]:
-        dbias = _channel_sum(dy, fields[2], bool(fields[-1]))
+        dbias = _channel_sum(dy, fields[2], bool(fields[-2]))
     return dx, dweight, dbias
 
 
@@ -92,12 +94,11 @@ def needed(op: str, needs: Any) -> tuple[bool, bool, bool]:
 
 def backward(axes: int, dy, x, weight, stride, padding, dilation, groups, layout, algorithm, needs) -> tuple:
     op = f"conv{axes}d_backward"
-    check.choice(op, "layout", layout, LAYOUTS)
-    _algorithm(op, algorithm)
+    _choices(op, layout, algorithm)
     needs = needed(op, needs)
     x, weight = _operand(op, "x", x, axes, layout), _weight(op, weight, axes)
     check.same_dtype(op, "x", x, "weight", weight)
-    geometry = _geometry.conv(op, x.shape, weight.shape, stride, padding, dilation, groups, layout)
+    geometry = _geometry.conv(op, x.shape, weight.shape, stride, padding, dilation, groups, layout, algorithm)
     dy = _gradient(op, dy, geometry.y_shape, x, "x")
     return gradients(op, geometry, dy, x, weight, needs)
 
@@ -111,11 +112,10 @@ def _gradient(op: str, dy: Any, shape: tuple[int, ...], other: np.ndarray, name:
 
 def grad_input(axes: int, dy, weight, input_shape, stride, padding, dilation, groups, layout, algorithm) -> np.ndarray:
     op = f"conv{axes}d_grad_input"
-    check.choice(op, "layout", layout, LAYOUTS)
-    _algorithm(op, algorithm)
+    _choices(op, layout, algorithm)
     weight = _weight(op, weight, axes)
     shape = check.shape(op, "input_shape", input_shape, axes + 2)
-    geometry = _geometry.conv(op, shape, weight.shape, stride, padding, dilation, groups, layout)
+    geometry = _geometry.conv(op, shape, weight.shape, stride, padding, dilation, groups, layout, algorithm)
     dy = _gradient(op, dy, geometry.y_shape, weight, "weight")
     check.fits(op, "the gradient", shape)
     return gradients(op, geometry, dy, None, weight, (True, False, False))[0]
@@ -123,19 +123,18 @@ def grad_input(axes: int, dy, weight, input_shape, stride, padding, dilation, gr
 
 def grad_weight(axes: int, dy, x, weight_shape, stride, padding, dilation, groups, layout, algorithm) -> np.ndarray:
     op = f"conv{axes}d_grad_weight"
-    check.choice(op, "layout", layout, LAYOUTS)
-    _algorithm(op, algorithm)
+    _choices(op, layout, algorithm)
     x = _operand(op, "x", x, axes, layout)
     shape = check.shape(op, "weight_shape", weight_shape, axes + 2)
     check.fits(op, "the gradient", shape)
-    geometry = _geometry.conv(op, x.shape, shape, stride, padding, dilation, groups, layout)
+    geometry = _geometry.conv(op, x.shape, shape, stride, padding, dilation, groups, layout, algorithm)
     dy = _gradient(op, dy, geometry.y_shape, x, "x")
     return gradients(op, geometry, dy, x, None, (False, True, False))[1]
 
 
 def transpose(axes: int, x, weight, bias, stride, padding, output_padding, dilation, groups, layout, out) -> np.ndarray:
     op = f"conv_transpose{axes}d"
-    check.choice(op, "layout", layout, LAYOUTS)
+    _choices(op, layout)
     x, weight = _operand(op, "x", x, axes, layout), _weight(op, weight, axes)
     check.same_dtype(op, "x", x, "weight", weight)
     geometry = _geometry.conv_transpose(
@@ -153,7 +152,7 @@ def transpose_backward(
 ) -> tuple:
     """The gradients of a transposed convolution are a convolution: forward for dx, and the same sums for the weight."""
     op = f"conv_transpose{axes}d_backward"
-    check.choice(op, "layout", layout, LAYOUTS)
+    _choices(op, layout)
     needs = needed(op, needs)
     x, weight = _operand(op, "x", x, axes, layout), _weight(op, weight, axes)
     check.same_dtype(op, "x", x, "weight", weight)
@@ -164,7 +163,7 @@ def transpose_backward(
     dx = dweight = dbias = None
     if needs[0]:
         dx = empty(x.shape, x.dtype)
-        _kernels.conv_forward(geometry.fields, dy, weight, False, None, None, 0, 0.0, dx)
+        _kernels.conv_forward(geometry.fields, dy, weight, None, None, None, 0, 0.0, dx)
     if needs[1]:
         dweight = empty(weight.shape, x.dtype)
         _kernels.conv_grad_weight(geometry.fields, x, dy, dweight)

@@ -32,7 +32,7 @@ def _operands(op: str, x: Any, weight: Any) -> tuple[np.ndarray, np.ndarray]:
 def _as_convolution(n: int, c: int, k: int) -> Conv:
     """One row of n pixels with c channels, channels last, under a 1x1 kernel."""
     one = (1, 1, 1)
-    return Conv((1, c, k, 1, 1, 1, n, *one, 1, 1, n, *one, 0, 0, 0, *one, 1), (n, c), (k, c), (n, k))
+    return Conv((1, c, k, 1, 1, 1, n, *one, 1, 1, n, *one, 0, 0, 0, *one, 1, 1), (n, c), (k, c), (n, k))
 
 
 def linear(
@@ -52,7 +52,7 @@ def linear(
     if n <= FEW:
         _kernels.linear_few(n, k, c, x, weight, bias, y)
     else:
-        _kernels.conv_forward(_as_convolution(n, c, k).fields, x, weight, False, bias, None, 0, 0.0, y)
+        _kernels.conv_forward(_as_convolution(n, c, k).fields, x, weight, None, bias, None, 0, 0.0, y)
     return y
 
 

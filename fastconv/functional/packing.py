@@ -17,10 +17,13 @@ class PackedWeight:
     """A weight in the order the kernels read it, made by `pack`. It keeps the array it was made from as `source` and
     does not follow later changes of that array."""
 
-    def __init__(self, source: np.ndarray, packed: np.ndarray, groups: int):
+    def __init__(self, source: np.ndarray, packed: np.ndarray, algorithm: str, groups: int):
         self.source = source
         self.packed = packed
+        self.algorithm = algorithm
         self.groups = groups
+        # Some paths read the plain values too; a snapshot, so that a later change of the source cannot mix in.
+        self.values = source.copy() if algorithm == "winograd" or groups > 1 else source
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -35,19 +38,20 @@ class PackedWeight:
         return self.source.ndim
 
     def __reduce__(self):
-        return _packed, (self.source, self.groups)
+        return _packed, (self.values, self.algorithm, self.groups)
 
     def __repr__(self) -> str:
-        return f"PackedWeight(shape={self.shape}, dtype={self.dtype}, groups={self.groups})"
+        details = f"shape={self.shape}, dtype={self.dtype}, algorithm={self.algorithm!r}, groups={self.groups}"
+        return f"PackedWeight({details})"
 
 
-def _packed(weight: np.ndarray, groups: int) -> PackedWeight:
-    geometry = _geometry.conv(
-        "pack", (1, weight.shape[1] * groups, *weight.shape[2:]), weight.shape, 1, 0, 1, groups, "NCHW"
-    )
+def _packed(weight: np.ndarray, algorithm: str, groups: int) -> PackedWeight:
+    """The form depends on the algorithm and the weight alone, so that any input the algorithm can do will fit it."""
+    x_shape = (1, weight.shape[1] * groups, *weight.shape[2:])
+    geometry = _geometry.conv("pack", x_shape, weight.shape, 1, 0, 1, groups, "NCHW", algorithm)
     packed = empty((_kernels.conv_packed_size(geometry.fields, weight.dtype.itemsize),), weight.dtype)
     _kernels.conv_pack(geometry.fields, weight, packed)
-    return PackedWeight(weight, packed, groups)
+    return PackedWeight(weight, packed, algorithm, groups)
 
 
 def pack(
@@ -59,20 +63,32 @@ def pack(
     groups: int = 1,
     input_shape: tuple[int, ...] | None = None,
     layout: str = "NCHW",
+    algorithm: str = "auto",
 ) -> PackedWeight:
     """Prepare a weight (K, C / groups, *kernel) once for many calls of convNd, which takes it in place of the array.
 
-    The other arguments are those of the calls to come; `input_shape`, where known, is checked against the weight. The
-    weight's values are taken now: pack again after changing them."""
+    The other arguments are those of the calls to come; with `input_shape` the algorithm is the one for that shape,
+    without it the one for a large input. The weight's values are taken now: pack again after changing them.
+    ValueError where the weight does not fit the other arguments."""
     weight = check.array("pack", "weight", weight)
     if weight.ndim not in (3, 4, 5):
         check.reject("pack", f"weight has {weight.ndim} dimensions; expected (K, C / groups, *kernel)")
     check.choice("pack", "layout", layout, LAYOUTS)
+    check.choice("pack", "algorithm", algorithm, _geometry.ALGORITHMS)
     groups = check.size("pack", "groups", groups, 1)
     check.no_empty_axis("pack", "weight", weight.shape, 0)
-    if weight.shape[0] % groups:
-        check.reject("pack", f"groups {groups} does not divide the {weight.shape[0]} output channels")
-    if input_shape is not None:
+    if input_shape is None:
+        kernel = np.array(weight.shape[2:]) * np.array(check.sizes("pack", "dilation", dilation, weight.ndim - 2, 1))
+        shape = _geometry.arranged(1, weight.shape[1] * groups, tuple(int(k) + 64 for k in kernel), layout)
+    else:
         shape = check.shape("pack", "input_shape", input_shape, weight.ndim)
-        _geometry.conv("pack", shape, weight.shape, stride, padding, dilation, groups, layout)
-    return _packed(weight, groups)
+    geometry = _geometry.conv("pack", shape, weight.shape, stride, padding, dilation, groups, layout, algorithm)
+    return _packed(weight, chosen_algorithm("pack", geometry, weight.dtype), groups)
+
+
+def chosen_algorithm(op: str, geometry: _geometry.Conv, dtype: np.dtype) -> str:
+    """The algorithm a convolution of this geometry runs with; ValueError where the one asked for is impossible."""
+    chosen = _geometry.ALGORITHMS[_kernels.conv_algorithm(geometry.fields, dtype.itemsize)]
+    if _geometry.ALGORITHMS[geometry.fields[-1]] == "winograd" != chosen:
+        check.reject(op, "algorithm 'winograd' needs a 2-d 3x3 kernel, stride 1, dilation 1 and layout 'NCHW'")
+    return chosen

@@ -75,51 +75,93 @@ static void NAME(input_window)(const fc_conv *s, const ptrdiff_t *phase, ptrdiff
     }
 }
 
-/* Weights of a window, packed if need be, and the window run. The packed form of a depthwise weight is the weight itself. */
-static int NAME(run_window)(const window *w, const T *x, const T *weight, int is_packed, const fc_epilogue *end, T *y) {
+/* ---- the choice of algorithm */
+
+/* Below so many channels, filters or pixels Winograd's transforms cost more than they save. */
+enum { NAME(WINO_CHANNELS) = 16, NAME(WINO_FILTERS) = 16, NAME(WINO_PIXELS) = 128 };
+
+/* FC_DIRECT or FC_WINOGRAD for a window, whose 3 x 3 grid is then in `taps`. */
+static ptrdiff_t NAME(choose)(const window *w, ptrdiff_t algorithm, NAME(taps_3x3) *taps) {
+    if (algorithm == FC_DIRECT || !NAME(winograd_taps)(w, taps)) return FC_DIRECT;
+    if (algorithm == FC_WINOGRAD) return FC_WINOGRAD;
+    const int worth = w->c >= NAME(WINO_CHANNELS) && w->k >= NAME(WINO_FILTERS) && w->n * window_pixels(w) >= NAME(WINO_PIXELS);
+    return worth ? FC_WINOGRAD : FC_DIRECT;
+}
+
+/* Whether the gradient to the weight goes by Winograd: its sums are four times the weight, so it needs pixels to pay for them. */
+static int NAME(choose_gradient)(const window *w, ptrdiff_t algorithm, NAME(taps_3x3) *taps) {
+    enum { LEAST_PIXELS = 784 };
+    if (NAME(choose)(w, algorithm, taps) == FC_DIRECT) return 0;
+    return algorithm == FC_WINOGRAD || w->n * window_pixels(w) >= LEAST_PIXELS;
+}
+
+static ptrdiff_t NAME(packed_size)(const window *w, ptrdiff_t algorithm) {
+    if (NAME(is_depthwise)(w)) return w->groups * w->k * w->c * w->taps;
+    return algorithm == FC_WINOGRAD ? NAME(winograd_packed_size)(w) : NAME(dense_packed_size)(w);
+}
+
+/* The packed form of a depthwise weight is the weight itself. */
+static int NAME(pack_window)(const window *w, ptrdiff_t algorithm, const NAME(taps_3x3) *taps, const T *weight, T *packed) {
+    if (algorithm == FC_WINOGRAD) return NAME(winograd_pack)(w, taps, weight, packed);
+    if (!NAME(is_depthwise)(w)) return NAME(dense_pack)(w, weight, packed);
+    memcpy(packed, weight, (size_t)NAME(packed_size)(w, algorithm) * sizeof(T));
+    return FC_OK;
+}
+
+/* Run a window; `packed` may be NULL. */
+static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, const T *weight, const T *packed, const fc_epilogue *end, T *y) {
     NAME(band) band;
+    NAME(taps_3x3) taps;
+    T *own = NULL;
+    int status = FC_OK;
     if (w->n == 0) return FC_OK;
-    if (NAME(is_depthwise)(w)) {
-        if (NAME(plan_band)(w, &band)) return NAME(depthwise)(w, &band, x, weight, end, y);
-    } else if (is_packed) {
-        return NAME(dense)(w, x, weight, end, y);
+    algorithm = NAME(choose)(w, algorithm, &taps);
+    if (algorithm == FC_DIRECT && NAME(is_depthwise)(w) && NAME(plan_band)(w, &band)) return NAME(depthwise)(w, &band, x, weight, end, y);
+    if (!packed || (algorithm == FC_DIRECT && NAME(is_depthwise)(w))) {
+        const ptrdiff_t size = algorithm == FC_WINOGRAD ? NAME(winograd_packed_size)(w) : NAME(dense_packed_size)(w);
+        packed = own = fc_alloc((size_t)size + 1, sizeof(T));
+        if (!own) return FC_NO_MEMORY;
+        status = algorithm == FC_WINOGRAD ? NAME(winograd_pack)(w, &taps, weight, own) : NAME(dense_pack)(w, weight, own);
     }
-    T *own = fc_alloc((size_t)NAME(dense_packed_size)(w) + 1, sizeof(T));
-    if (!own) return FC_NO_MEMORY;
-    int status = NAME(dense_pack)(w, weight, own);
-    if (status == FC_OK) status = NAME(dense)(w, x, own, end, y);
+    if (status == FC_OK)
+        status = algorithm == FC_WINOGRAD ? NAME(winograd)(w, &taps, x, weight, packed, end, y) : NAME(dense)(w, x, packed, end, y);
     fc_free(own);
     return status;
 }
 
 /* ---- the table's entries */
 
+static ptrdiff_t NAME(conv_algorithm)(const fc_conv *s) {
+    window w;
+    NAME(taps_3x3) grid;
+    ptrdiff_t taps[4 * 9];
+    if (s->kernel[0] * s->kernel[1] * s->kernel[2] != 9) return FC_DIRECT;
+    NAME(forward_window)(s, taps, &w);
+    return NAME(choose)(&w, s->algorithm, &grid);
+}
+
 static ptrdiff_t NAME(conv_packed_size)(const fc_conv *s) {
-    const ptrdiff_t taps = s->kernel[0] * s->kernel[1] * s->kernel[2];
-    const window w = {.groups = s->g, .c = s->c / s->g, .k = s->k / s->g, .taps = taps};
-    return NAME(is_depthwise)(&w) ? s->k * (s->c / s->g) * taps : NAME(dense_packed_size)(&w);
+    const window w = {.groups = s->g, .c = s->c / s->g, .k = s->k / s->g, .taps = s->kernel[0] * s->kernel[1] * s->kernel[2]};
+    return NAME(packed_size)(&w, s->algorithm);
 }
 
 static int NAME(conv_pack)(const fc_conv *s, const void *weight, void *packed) {
     window w;
+    NAME(taps_3x3) grid;
     ptrdiff_t *taps = NAME(alloc_taps)(s);
     if (!taps) return FC_NO_MEMORY;
-    int status = FC_OK;
     NAME(forward_window)(s, taps, &w);
-    if (NAME(is_depthwise)(&w))
-        memcpy(packed, weight, (size_t)(w.w_g * w.groups) * sizeof(T));
-    else
-        status = NAME(dense_pack)(&w, weight, packed);
+    const int status = NAME(pack_window)(&w, NAME(choose)(&w, s->algorithm, &grid), &grid, weight, packed);
     fc_free(taps);
     return status;
 }
 
-static int NAME(conv_forward)(const fc_conv *s, const void *x, const void *weight, int is_packed, const fc_epilogue *end, void *y) {
+static int NAME(conv_forward)(const fc_conv *s, const void *x, const void *weight, const void *packed, const fc_epilogue *end, void *y) {
     window w;
     ptrdiff_t *taps = NAME(alloc_taps)(s);
     if (!taps) return FC_NO_MEMORY;
     NAME(forward_window)(s, taps, &w);
-    const int status = NAME(run_window)(&w, x, weight, is_packed, end, y);
+    const int status = NAME(run_window)(&w, s->algorithm, x, weight, packed, end, y);
     fc_free(taps);
     return status;
 }
@@ -150,7 +192,7 @@ static int NAME(conv_grad_input)(const fc_conv *s, const void *dy, const void *w
                 if (gaps && w.taps == 0) continue;
                 const ptrdiff_t *stride = s->stride;
                 T *to = (T *)dx + phase[0] * (w.y_s[0] / stride[0]) + phase[1] * (w.y_s[1] / stride[1]) + phase[2] * (w.y_s[2] / stride[2]);
-                status = NAME(run_window)(&w, dy, weight, 0, &end, to);
+                status = NAME(run_window)(&w, s->algorithm, dy, weight, NULL, &end, to);
             }
     fc_free(taps);
     return status;
@@ -158,6 +200,7 @@ static int NAME(conv_grad_input)(const fc_conv *s, const void *dy, const void *w
 
 static int NAME(conv_grad_weight)(const fc_conv *s, const void *dy, const void *x, void *dw) {
     window w;
+    NAME(taps_3x3) grid;
     NAME(band) band;
     ptrdiff_t *taps = NAME(alloc_taps)(s);
     if (!taps) return FC_NO_MEMORY;
@@ -168,7 +211,7 @@ static int NAME(conv_grad_weight)(const fc_conv *s, const void *dy, const void *
     else if (NAME(is_depthwise)(&w) && NAME(plan_band)(&w, &band))
         status = NAME(depthwise_grad_weight)(&w, &band, dy, x, dw);
     else
-        status = NAME(dense_grad_weight)(&w, dy, x, dw);
+        status = NAME(dense_grad_weight)(&w, NAME(choose_gradient)(&w, s->algorithm, &grid) ? &grid : NULL, dy, x, dw);
     fc_free(taps);
     return status;
 }

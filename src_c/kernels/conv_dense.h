@@ -5,6 +5,7 @@
 #ifndef FASTCONV_DENSE
 #define FASTCONV_DENSE
 #define KC ((ptrdiff_t)128)
+#define LONGEST_TASK 1e9 /* multiply-adds: some tens of milliseconds */
 static inline ptrdiff_t divide_up(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
 static inline ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 static inline ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
@@ -26,6 +27,13 @@ typedef struct {
     T *packed;
 } NAME(pack_job);
 
+static int NAME(rows_as_packed)(const window *w) {
+    if (w->w_c != w->taps || w->taps > KC) return 0;
+    for (ptrdiff_t t = 0; t < w->taps; t++)
+        if (w->w_tap[t] != t) return 0;
+    return 1;
+}
+
 static void NAME(pack_tile)(void *context, ptrdiff_t task, void *scratch) {
     const NAME(pack_job) *job = context;
     const window *w = job->w;
@@ -34,6 +42,21 @@ static void NAME(pack_tile)(void *context, ptrdiff_t task, void *scratch) {
     const T *from = job->weight + g * w->w_g + k0 * w->w_k;
     T *to = job->packed + task * TILE_M * w->c * w->taps;
     (void)scratch;
+    if (rows == TILE_M && NAME(rows_as_packed)(w)) { /* every filter's row lies in the order of the packed form: transpose rows */
+        const ptrdiff_t depth = w->c * w->taps;
+        ptrdiff_t j = 0;
+        for (; j + VL <= depth; j += VL, to += VL * TILE_M) {
+            V r[TILE_M];
+            UNROLL(8)
+            for (int m = 0; m < TILE_M; m++) r[m] = NAME(vload)(from + m * w->w_k + j);
+            NAME(vtranspose)(TILE_M, r);
+            UNROLL(8)
+            for (int m = 0; m < TILE_M; m++) NAME(vstore)(to + m * VL, r[m]);
+        }
+        for (; j < depth; j++, to += TILE_M)
+            for (ptrdiff_t m = 0; m < TILE_M; m++) to[m] = from[m * w->w_k + j];
+        return;
+    }
     for (ptrdiff_t t0 = 0; t0 < w->taps; t0 += TAPS_A_BLOCK(w))
         for (ptrdiff_t c = 0; c < w->c; c++)
             for (ptrdiff_t t = t0; t < smaller(t0 + TAPS_A_BLOCK(w), w->taps); t++, to += TILE_M) {
@@ -238,7 +261,7 @@ static T *NAME(padded_bias)(const window *w, const T *bias) {
 }
 
 /* y = epilogue(window of x times packed weights). Tasks are cut by shape alone: first over pixels, then over filters, so that
-   a few dozen are there to balance whatever the number of threads. */
+   a few dozen are there to balance whatever the number of threads, and none so long that an interrupt would have to wait for it. */
 static int NAME(dense)(const window *w, const T *x, const T *packed, const fc_epilogue *end, T *y) {
     enum { TASKS = 32, TILES_A_TASK = 4 };
     NAME(dense_job) job = {.w = w, .x = x, .packed = packed, .y = y, .end = end};
@@ -247,14 +270,15 @@ static int NAME(dense)(const window *w, const T *x, const T *packed, const fc_ep
     job.vectors = divide_up(pixels, VL);
     job.panels = divide_up(job.vectors, TILE_V);
     job.tiles = divide_up(w->k, TILE_M);
-    job.panel_groups = smaller(job.panels, divide_up(TASKS, w->groups));
-    job.tile_groups = smaller(divide_up(job.tiles, TILES_A_TASK), divide_up(TASKS, w->groups * job.panel_groups));
+    const double work = (double)pixels * (double)(w->groups * w->k) * (double)(w->c * w->taps + 1);
+    const ptrdiff_t tasks = TASKS + (ptrdiff_t)(work / LONGEST_TASK);
+    job.panel_groups = smaller(job.panels, divide_up(tasks, w->groups));
+    job.tile_groups = smaller(divide_up(job.tiles, TILES_A_TASK), divide_up(tasks, w->groups * job.panel_groups));
     T *bias = NULL;
     if (end && end->bias) {
         job.bias = bias = NAME(padded_bias)(w, end->bias);
         if (!bias) return FC_NO_MEMORY;
     }
-    const double work = (double)pixels * (double)(w->groups * w->k) * (double)(w->c * w->taps + 1);
     const int status = fc_parallel(w->groups * job.panel_groups * job.tile_groups, work, NAME(dense_desk)(&job, NULL, NULL), NAME(dense_task), &job);
     fc_free(bias);
     return status;

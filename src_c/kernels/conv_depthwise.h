@@ -263,10 +263,10 @@ static int NAME(depthwise_grad_weight)(const window *w, const NAME(band) *b, con
     enum { TASKS = 32 };
     const ptrdiff_t size = w->groups * w->k * w->c * w->taps;
     NAME(depthwise_job) job = {.band = *b, .x = x, .y_or_dy = dy};
-    job.splits = larger(1, smaller(w->n, TASKS / w->groups));
+    const double work = (double)w->n * (double)window_pixels(w) * (double)size;
+    job.splits = larger(1, smaller(w->n, TASKS / w->groups + (ptrdiff_t)(work / (double)w->groups / LONGEST_TASK)));
     job.partial = job.splits == 1 ? dw : fc_alloc((size_t)size * sizeof(T), (size_t)job.splits);
     if (!job.partial) return FC_NO_MEMORY;
-    const double work = (double)w->n * (double)window_pixels(w) * (double)size;
     const int status = fc_parallel(w->groups * job.splits, work, NAME(depthwise_scratch)(b, NULL, NULL, NULL, NULL), NAME(depthwise_grad_task), &job);
     if (job.splits > 1) {
         for (ptrdiff_t i = 0; i < size; i++) {

@@ -1,10 +1,12 @@
 /* Gradient to the weight of dense convolutions: dw[k][column] = sum over pixels of dy[k][pixel] * x[column][pixel], a column being
    one (channel, tap) pair. The micro-kernel keeps filters x columns in registers over hundreds of pixels. Work goes chunk by chunk
    (rows of output, a few hundred kilobytes): dy is packed [tile][pixel][TILE_M]; the input is laid out so that VL columns are one
-   vector, in one of two ways:
+   vector, in one of three ways:
 
      blocked   [channels / VL][band][depth][height][width][VL], transposed once and shared by all taps (many channels)
      patches   [pixel][columns], gathered (few channels, where a vector of channels would be mostly empty)
+     winograd  both sides transformed (conv_winograd_grad.h): a pixel stands for a 4x4 tile, each of the 36 points is a plane of
+               its own, and a column is a channel
 
    Small weights: the batch is cut into parts, each a task of its own with private sums, added at the end in a fixed order.
    Large weights: all threads work on one chunk at a time, first packing it, then each summing its own columns. */
@@ -13,14 +15,18 @@ enum { NAME(RUN) = 256 }; /* pixels summed in registers before sums are added in
 
 typedef struct {
     const window *w;
+    window grid; /* what bands and pixels are counted on: the window, or for winograd the same with tiles for pixels */
     const T *x, *dy;
     T *dw;
     extent e;
-    int patches;
-    /* the grid of sums: [part][group][tile][set][TILE_M][TILE_LANES] */
-    ptrdiff_t columns; /* vectors of columns a group: blocks * taps, or divide_up(c * taps, VL) */
+    enum NAME(columns_layout) { NAME(BLOCKED), NAME(PATCHES), NAME(WINOGRAD) } layout;
+    const NAME(taps_3x3) *taps; /* winograd */
+    int *not_finite;            /* winograd: set where a sum is not finite */
+    /* the grid of sums: [part][plane][tile][set][TILE_M][TILE_LANES] */
+    ptrdiff_t planes;  /* groups, times points for winograd */
+    ptrdiff_t columns; /* vectors of columns a plane: blocks * taps, or divide_up(c * taps, VL), or blocks */
     ptrdiff_t blocks;  /* blocks of VL channels a group */
-    ptrdiff_t sets;    /* of TILE_V vectors a group */
+    ptrdiff_t sets;    /* of TILE_V vectors a plane */
     ptrdiff_t tiles;   /* of TILE_M filters a group */
     ptrdiff_t size;    /* elements of one part's sums */
     ptrdiff_t parts;   /* of the batch, each summed privately; 1: all threads share each chunk */
@@ -34,16 +40,16 @@ typedef struct {
 /* Consecutive bands in packed form. */
 typedef struct {
     ptrdiff_t first_band, bands, pixels;
-    T *packed;                /* dy: [group][tile][room][TILE_M] */
-    T *input;                 /* blocked: [group][block][bands_a_chunk * volume][VL]; patches: [group][room][columns * VL] */
+    T *packed;                /* dy: [plane][tile][room][TILE_M] */
+    T *input;                 /* [plane] of: blocked [block][bands_a_chunk * volume][VL]; patches [room][columns * VL]; winograd [block][room][VL] */
     ptrdiff_t *off;           /* room: where a pixel reads */
     ptrdiff_t *pixel_of_band; /* bands_a_chunk: first pixel of each band */
-    char *gather;             /* patches: room for a gathered panel and its plan */
+    char *bench;              /* patches, winograd: what a thread needs while packing */
 } NAME(chunk);
 
 /* A band's place: image, depth, first output row, and how many rows it has. */
 static ptrdiff_t NAME(band_at)(const NAME(grad_weight_job) *job, ptrdiff_t band, ptrdiff_t *n, ptrdiff_t *depth, ptrdiff_t *row) {
-    const window *w = job->w;
+    const window *w = &job->grid;
     *row = band % job->bands_a_plane * job->band_rows;
     *depth = band / job->bands_a_plane % w->out[0];
     *n = band / job->bands_a_plane / w->out[0];
@@ -52,7 +58,7 @@ static ptrdiff_t NAME(band_at)(const NAME(grad_weight_job) *job, ptrdiff_t band,
 
 /* Start a chunk at `first`, ending before `stop` at the latest: its pixels, and where each reads in the input layout. */
 static void NAME(place_chunk)(const NAME(grad_weight_job) *job, NAME(chunk) *chunk, ptrdiff_t first, ptrdiff_t stop) {
-    const window *w = job->w;
+    const window *w = &job->grid;
     ptrdiff_t p = 0;
     chunk->first_band = first;
     chunk->bands = smaller(job->bands_a_chunk, stop - first);
@@ -62,8 +68,9 @@ static void NAME(place_chunk)(const NAME(grad_weight_job) *job, NAME(chunk) *chu
         chunk->pixel_of_band[i] = p;
         for (ptrdiff_t h = 0; h < rows; h++)
             for (ptrdiff_t q = 0; q < w->out[2]; q++, p++)
-                chunk->off[p] = job->patches ? p * job->columns * VL
-                                             : (i * job->volume + h * w->step[1] * job->width + q * w->step[2]) * VL;
+                chunk->off[p] = job->layout == NAME(PATCHES)    ? p * job->columns * VL
+                                : job->layout == NAME(WINOGRAD) ? p * VL
+                                                                : (i * job->volume + h * w->step[1] * job->width + q * w->step[2]) * VL;
     }
     chunk->pixels = p;
 }
@@ -99,26 +106,28 @@ static void NAME(pack_dy)(const NAME(grad_weight_job) *job, const NAME(chunk) *c
     }
 }
 
-/* One padded input row of VL channels, transposed to [column][VL]. */
-static void NAME(transpose_row)(const window *w, const T *x, ptrdiff_t channels, ptrdiff_t first, ptrdiff_t width, T *to) {
+/* A row of `size` pixels of VL channels (`channels` of them real, element strides x_c and x_s), padded with zeros and transposed to
+   [column][VL]: columns first .. first+width-1. */
+static void NAME(transpose_row)(const T *x, ptrdiff_t x_c, ptrdiff_t x_s, ptrdiff_t size, ptrdiff_t channels, ptrdiff_t first, ptrdiff_t width,
+                                T *to) {
     ptrdiff_t lo, hi;
-    inside(first, 1, w->in[2], width, &lo, &hi);
+    inside(first, 1, size, width, &lo, &hi);
     memset(to, 0, (size_t)(lo * VL) * sizeof(T));
     memset(to + hi * VL, 0, (size_t)((width - hi) * VL) * sizeof(T));
-    x += first * w->x_s[2];
-    if (w->x_c == 1) {
-        for (ptrdiff_t i = lo; i < hi; i++) NAME(vstore)(to + i * VL, NAME(vload_first)(x + i * w->x_s[2], channels));
-    } else if (w->x_s[2] == 1) {
+    x += first * x_s;
+    if (x_c == 1) {
+        for (ptrdiff_t i = lo; i < hi; i++) NAME(vstore)(to + i * VL, NAME(vload_first)(x + i * x_s, channels));
+    } else if (x_s == 1) {
         for (ptrdiff_t i = lo; i < hi; i += VL) {
             const ptrdiff_t count = smaller(VL, hi - i);
             V r[VBYTES / sizeof(T)];
-            for (ptrdiff_t c = 0; c < VL; c++) r[c] = c < channels ? NAME(vload_first)(x + c * w->x_c + i, count) : NAME(vzero)();
+            for (ptrdiff_t c = 0; c < VL; c++) r[c] = c < channels ? NAME(vload_first)(x + c * x_c + i, count) : NAME(vzero)();
             NAME(vtranspose)(VBYTES / sizeof(T), r);
             for (ptrdiff_t j = 0; j < count; j++) NAME(vstore)(to + (i + j) * VL, r[j]);
         }
     } else {
         for (ptrdiff_t i = lo; i < hi; i++)
-            for (ptrdiff_t c = 0; c < VL; c++) to[i * VL + c] = c < channels ? x[c * w->x_c + i * w->x_s[2]] : 0;
+            for (ptrdiff_t c = 0; c < VL; c++) to[i * VL + c] = c < channels ? x[c * x_c + i * x_s] : 0;
     }
 }
 
@@ -137,7 +146,7 @@ static void NAME(pack_block)(const NAME(grad_weight_job) *job, const NAME(chunk)
                 if (at_d < 0 || at_d >= w->in[0] || at_h < 0 || at_h >= w->in[1])
                     memset(line, 0, (size_t)(job->width * VL) * sizeof(T));
                 else
-                    NAME(transpose_row)(w, x + at_d * w->x_s[0] + at_h * w->x_s[1], channels, job->e.lo[2], job->width, line);
+                    NAME(transpose_row)(x + at_d * w->x_s[0] + at_h * w->x_s[1], w->x_c, w->x_s[2], w->in[2], channels, job->e.lo[2], job->width, line);
             }
     }
 }
@@ -168,42 +177,50 @@ static void NAME(pack_patches)(const NAME(grad_weight_job) *job, const NAME(chun
     }
 }
 
+#include "conv_winograd_grad.h"
+
 /* Packing is cut into jobs: (group, tile) of dy, then (group, block) or (group, band) of the input. */
 static ptrdiff_t NAME(pack_jobs)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk) {
-    return job->w->groups * (job->tiles + (job->patches ? chunk->bands : job->blocks));
+    if (job->layout == NAME(WINOGRAD)) return job->w->groups * (NAME(filter_blocks)(job) + job->blocks);
+    return job->w->groups * (job->tiles + (job->layout == NAME(PATCHES) ? chunk->bands : job->blocks));
 }
 
-static void NAME(pack_part)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t i, char *gather) {
-    const ptrdiff_t groups = job->w->groups, dy_jobs = groups * job->tiles;
-    if (i < dy_jobs)
-        NAME(pack_dy)(job, chunk, i / job->tiles, i % job->tiles);
-    else if (job->patches)
-        NAME(pack_patches)(job, chunk, (i - dy_jobs) % groups, (i - dy_jobs) / groups, gather);
+static void NAME(pack_part)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t i, char *bench) {
+    const ptrdiff_t groups = job->w->groups, a_group = job->layout == NAME(WINOGRAD) ? NAME(filter_blocks)(job) : job->tiles;
+    const ptrdiff_t rest = i - groups * a_group;
+    if (rest < 0 && job->layout == NAME(WINOGRAD))
+        NAME(transform_dy)(job, chunk, i / a_group, i % a_group, bench);
+    else if (rest < 0)
+        NAME(pack_dy)(job, chunk, i / a_group, i % a_group);
+    else if (job->layout == NAME(PATCHES))
+        NAME(pack_patches)(job, chunk, rest % groups, rest / groups, bench);
+    else if (job->layout == NAME(WINOGRAD))
+        NAME(transform_block)(job, chunk, rest / job->blocks, rest % job->blocks, bench);
     else
-        NAME(pack_block)(job, chunk, (i - dy_jobs) / job->blocks, (i - dy_jobs) % job->blocks);
+        NAME(pack_block)(job, chunk, rest / job->blocks, rest % job->blocks);
 }
 
-/* ---- summing over a chunk: one set of TILE_V columns of one group against every tile of filters */
+/* ---- summing over a chunk: one set of TILE_V columns of one plane against every tile of filters */
 
-static void NAME(sum_set)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t g, ptrdiff_t set, int first, T *sums) {
+/* Where the vector of a column starts. */
+static const T *NAME(column_start)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t plane, ptrdiff_t column) {
     const window *w = job->w;
+    if (job->layout == NAME(PATCHES)) return chunk->input + (plane * job->room * job->columns + column) * VL;
+    if (job->layout == NAME(WINOGRAD)) return chunk->input + (plane * job->blocks + column) * job->room * VL;
+    const ptrdiff_t *tap = w->tap + 3 * (column % w->taps);
+    const ptrdiff_t place = (tap[0] - job->e.lo[0]) * job->plane + (tap[1] - job->e.lo[1]) * job->width + tap[2] - job->e.lo[2];
+    return chunk->input + ((plane * job->blocks + column / w->taps) * job->bands_a_chunk * job->volume + place) * VL;
+}
+
+static void NAME(sum_set)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t plane, ptrdiff_t set, int first, T *sums) {
     const ptrdiff_t v0 = set * TILE_V, vectors = smaller(TILE_V, job->columns - v0);
     const T *b[TILE_V];
-    for (ptrdiff_t v = 0; v < TILE_V; v++) {
-        const ptrdiff_t column = smaller(v0 + v, job->columns - 1);
-        if (job->patches) {
-            b[v] = chunk->input + (g * job->room * job->columns + column) * VL;
-        } else {
-            const ptrdiff_t *tap = w->tap + 3 * (column % w->taps);
-            const ptrdiff_t place = (tap[0] - job->e.lo[0]) * job->plane + (tap[1] - job->e.lo[1]) * job->width + tap[2] - job->e.lo[2];
-            b[v] = chunk->input + ((g * job->blocks + column / w->taps) * job->bands_a_chunk * job->volume + place) * VL;
-        }
-    }
+    for (ptrdiff_t v = 0; v < TILE_V; v++) b[v] = NAME(column_start)(job, chunk, plane, smaller(v0 + v, job->columns - 1));
     for (ptrdiff_t p = 0; p < chunk->pixels; p += NAME(RUN))
         for (ptrdiff_t tile = 0; tile < job->tiles; tile++) {
-            T *to = sums + ((g * job->tiles + tile) * job->sets + set) * TILE_M * TILE_LANES;
+            T *to = sums + ((plane * job->tiles + tile) * job->sets + set) * TILE_M * TILE_LANES;
             const NAME(tile_end) end = {.c = to, .row = TILE_LANES, .partial = first && p == 0 ? NULL : to};
-            const T *a = chunk->packed + ((g * job->tiles + tile) * job->room + p) * TILE_M;
+            const T *a = chunk->packed + ((plane * job->tiles + tile) * job->room + p) * TILE_M;
             NAME(tile)[vectors](smaller(NAME(RUN), chunk->pixels - p), a, b, chunk->off + p, &end);
         }
 }
@@ -216,6 +233,10 @@ static void NAME(store_weight_task)(void *context, ptrdiff_t task, void *scratch
     const ptrdiff_t g = task / job->tiles, k0 = task % job->tiles * TILE_M, size = job->sets * TILE_M * TILE_LANES;
     T *sums = job->sums + task * size;
     (void)scratch;
+    if (job->layout == NAME(WINOGRAD)) {
+        NAME(transform_sums)(job, g, k0);
+        return;
+    }
     for (ptrdiff_t part = 1; part < job->parts; part++)
         for (ptrdiff_t i = 0; i < size; i += VL)
             NAME(vstore)(sums + i, NAME(vload)(sums + i) + NAME(vload)(sums + part * job->size + i));
@@ -223,7 +244,7 @@ static void NAME(store_weight_task)(void *context, ptrdiff_t task, void *scratch
         T *row = job->dw + (g * w->k + k0 + m) * w->c * w->taps;
         for (ptrdiff_t column = 0; column < job->columns; column++) {
             const T *from = sums + (column / TILE_V * TILE_M + m) * TILE_LANES + column % TILE_V * VL;
-            if (job->patches) {
+            if (job->layout == NAME(PATCHES)) {
                 memcpy(row + column * VL, from, (size_t)smaller(VL, w->c * w->taps - column * VL) * sizeof(T));
             } else {
                 const ptrdiff_t c0 = column / w->taps * VL;
@@ -236,50 +257,73 @@ static void NAME(store_weight_task)(void *context, ptrdiff_t task, void *scratch
 
 /* ---- the plan: layout, bands, chunks and parts, by shape alone */
 
-static void NAME(plan_grad_weight)(NAME(grad_weight_job) *job) {
-    enum { CHUNK_BYTES = 1 << 19, LIMIT_BYTES = 16 << 20, PARTS = 32, PARTS_BYTES = 16 << 20 };
+static void NAME(choose_columns)(NAME(grad_weight_job) *job) {
+    enum { LIMIT_BYTES = 16 << 20 };
     const window *w = job->w;
     job->e = window_extent(w);
+    job->grid = *w;
     job->tiles = divide_up(w->k, TILE_M);
     job->blocks = divide_up(w->c, VL);
     job->width = capped_product(w->out[2] - 1, w->step[2]) + job->e.span[2];
     /* Bytes of input that a single output row needs, all channels: too many where a dilation is huge. */
     const ptrdiff_t rows_read = capped_product(job->e.span[1], job->e.span[0]);
     const ptrdiff_t row_bytes = capped_product(capped_product(job->width, rows_read), job->blocks * w->groups * VBYTES);
-    job->patches = 2 * w->c < VL || row_bytes > LIMIT_BYTES;
-    job->columns = job->patches ? divide_up(w->c * w->taps, VL) : job->blocks * w->taps;
+    job->planes = w->groups;
+    if (job->taps) {
+        job->layout = NAME(WINOGRAD);
+        job->planes = w->groups * WINO_POINTS;
+        job->columns = job->blocks;
+        job->grid.out[1] = divide_up(w->out[1], WINO_OUT);
+        job->grid.out[2] = divide_up(w->out[2], WINO_OUT);
+    } else if (2 * w->c < VL || row_bytes > LIMIT_BYTES) {
+        job->layout = NAME(PATCHES);
+        job->columns = divide_up(w->c * w->taps, VL);
+    } else {
+        job->layout = NAME(BLOCKED);
+        job->columns = job->blocks * w->taps;
+    }
     job->sets = divide_up(job->columns, TILE_V);
-    job->size = w->groups * job->tiles * job->sets * TILE_M * TILE_LANES;
+    job->size = job->planes * job->tiles * job->sets * TILE_M * TILE_LANES;
+}
 
-    const ptrdiff_t dy_bytes = w->groups * job->tiles * TILE_M * w->out[2] * (ptrdiff_t)sizeof(T);
-    const ptrdiff_t x_bytes = job->patches ? w->groups * job->columns * VBYTES * w->out[2]
-                                           : w->groups * job->blocks * VBYTES * job->width * w->step[1];
-    const ptrdiff_t rows = larger(CHUNK_BYTES / (dy_bytes + x_bytes), divide_up(NAME(RUN), w->out[2]));
+static void NAME(plan_grad_weight)(NAME(grad_weight_job) *job) {
+    enum { CHUNK_BYTES = 1 << 19, SHARED_CHUNK_BYTES = 8 << 20, PARTS = 32, PARTS_BYTES = 16 << 20 };
+    const window *w = &job->grid;
+    NAME(choose_columns)(job);
+    /* Private sums pay while they are few next to the pixels each part sums. */
+    const ptrdiff_t pixels = w->n * window_pixels(w);
+    job->parts = smaller(smaller(PARTS, PARTS_BYTES / (job->size * (ptrdiff_t)sizeof(T))), pixels / (2 * NAME(RUN)));
+    const double work = (double)pixels * (double)(job->planes * job->tiles * TILE_M) * (double)(job->columns * VL);
+    if (job->parts < 4 || work / (double)job->parts > 4 * LONGEST_TASK) job->parts = 1;
+
+    const ptrdiff_t dy_bytes = job->planes * job->tiles * TILE_M * w->out[2] * (ptrdiff_t)sizeof(T);
+    const ptrdiff_t x_bytes = job->layout == NAME(BLOCKED) ? job->planes * job->blocks * VBYTES * job->width * w->step[1]
+                                                           : job->planes * job->columns * VBYTES * w->out[2];
+    const ptrdiff_t budget = job->parts == 1 && job->layout == NAME(WINOGRAD) ? SHARED_CHUNK_BYTES : CHUNK_BYTES;
+    const ptrdiff_t least = job->layout == NAME(WINOGRAD) ? 32 : NAME(RUN);
+    const ptrdiff_t rows = larger(budget / (dy_bytes + x_bytes), divide_up(least, w->out[2]));
     job->band_rows = smaller(w->out[1], rows);
     job->bands_a_plane = divide_up(w->out[1], job->band_rows);
     job->bands = w->n * w->out[0] * job->bands_a_plane;
-    job->bands_a_chunk = smaller(job->bands, larger(1, rows / job->band_rows));
+    job->parts = larger(1, smaller(job->parts, job->bands));
+    job->bands_a_chunk = smaller(divide_up(job->bands, job->parts), larger(1, rows / job->band_rows));
     job->plane = ((job->band_rows - 1) * w->step[1] + job->e.span[1]) * job->width;
     job->volume = job->plane * job->e.span[0];
-    /* Private sums pay while they are few next to the pixels each part sums. */
-    const ptrdiff_t pixels = job->bands * job->band_rows * w->out[2];
-    job->parts = smaller(smaller(PARTS, job->bands), PARTS_BYTES / (job->size * (ptrdiff_t)sizeof(T)));
-    job->parts = smaller(job->parts, pixels / (2 * NAME(RUN)));
-    if (job->parts < 4) job->parts = 1;
-    if (job->parts > 1) job->bands_a_chunk = smaller(job->bands_a_chunk, divide_up(job->bands, job->parts));
     job->room = job->bands_a_chunk * job->band_rows * w->out[2];
 }
 
 /* Bytes of a chunk's arrays; where `at` is given they are laid out there. */
 static size_t NAME(lay_out_chunk)(const NAME(grad_weight_job) *job, char *at, NAME(chunk) *chunk) {
-    const window *w = job->w;
-    const size_t input = job->patches ? (size_t)(job->room * job->columns) : (size_t)(job->blocks * job->bands_a_chunk * job->volume);
+    const size_t input = job->layout == NAME(BLOCKED) ? (size_t)(job->blocks * job->bands_a_chunk * job->volume) : (size_t)(job->room * job->columns);
+    const size_t gather = (size_t)((KC + VL) * VL + VL) * sizeof(T) + (size_t)smaller(KC, job->w->taps) * (size_t)(VL + 3) * sizeof(NAME(load));
     const size_t sizes[5] = {
-        (size_t)(w->groups * job->tiles * TILE_M * job->room) * sizeof(T),
-        (size_t)w->groups * input * VBYTES,
+        (size_t)(job->planes * job->tiles * TILE_M * job->room) * sizeof(T),
+        (size_t)job->planes * input * VBYTES,
         (size_t)job->room * sizeof(ptrdiff_t),
         (size_t)job->bands_a_chunk * sizeof(ptrdiff_t),
-        job->patches ? (size_t)((KC + VL) * VL + VL) * sizeof(T) + (size_t)smaller(KC, w->taps) * (size_t)(VL + 3) * sizeof(NAME(load)) : 0,
+        job->layout == NAME(PATCHES)    ? gather
+        : job->layout == NAME(WINOGRAD) ? (size_t)(WINO_IN * (job->grid.out[2] * WINO_OUT + 2)) * VBYTES
+                                        : 0,
     };
     char *place[5];
     size_t total = 0;
@@ -292,7 +336,7 @@ static size_t NAME(lay_out_chunk)(const NAME(grad_weight_job) *job, char *at, NA
                                .input = (T *)(void *)place[1],
                                .off = (ptrdiff_t *)(void *)place[2],
                                .pixel_of_band = (ptrdiff_t *)(void *)place[3],
-                               .gather = place[4]};
+                               .bench = place[4]};
     return total;
 }
 
@@ -305,8 +349,8 @@ static void NAME(grad_weight_part_task)(void *context, ptrdiff_t part, void *scr
     (void)NAME(lay_out_chunk)(job, scratch, &chunk);
     for (ptrdiff_t band = start; band < stop; band += chunk.bands) {
         NAME(place_chunk)(job, &chunk, band, stop);
-        for (ptrdiff_t i = 0; i < NAME(pack_jobs)(job, &chunk); i++) NAME(pack_part)(job, &chunk, i, chunk.gather);
-        for (ptrdiff_t i = 0; i < job->w->groups * job->sets; i++)
+        for (ptrdiff_t i = 0; i < NAME(pack_jobs)(job, &chunk); i++) NAME(pack_part)(job, &chunk, i, chunk.bench);
+        for (ptrdiff_t i = 0; i < job->planes * job->sets; i++)
             NAME(sum_set)(job, &chunk, i / job->sets, i % job->sets, band == start, job->sums + part * job->size);
     }
 }
@@ -337,15 +381,15 @@ static int NAME(grad_weight_shared)(const NAME(grad_weight_job) *job) {
     char *memory = fc_alloc(NAME(lay_out_chunk)(job, NULL, NULL), 1);
     if (!memory) return FC_NO_MEMORY;
     const size_t whole = NAME(lay_out_chunk)(job, memory, &shared.chunk);
-    const size_t gather = whole - (size_t)(shared.chunk.gather - memory);
+    const size_t bench = whole - (size_t)(shared.chunk.bench - memory);
     int status = FC_OK;
     for (ptrdiff_t band = 0; band < job->bands && status == FC_OK; band += shared.chunk.bands) {
         NAME(place_chunk)(job, &shared.chunk, band, job->bands);
         const double pixels = (double)shared.chunk.pixels;
-        status = fc_parallel(NAME(pack_jobs)(job, &shared.chunk), pixels * (double)(w->groups * (w->k + w->c)), gather,
+        status = fc_parallel(NAME(pack_jobs)(job, &shared.chunk), pixels * (double)(job->planes * (w->k + w->c)), bench,
                              NAME(shared_pack_task), &shared);
         if (status != FC_OK) break;
-        status = fc_parallel(w->groups * job->sets, pixels * (double)(w->groups * w->k) * (double)(w->c * w->taps), 0,
+        status = fc_parallel(job->planes * job->sets, pixels * (double)(job->planes * w->k) * (double)(job->columns * VL), 0,
                              NAME(shared_sum_task), &shared);
         shared.first = 0;
     }
@@ -353,8 +397,10 @@ static int NAME(grad_weight_shared)(const NAME(grad_weight_job) *job) {
     return status;
 }
 
-static int NAME(dense_grad_weight)(const window *w, const T *dy, const T *x, T *dw) {
-    NAME(grad_weight_job) job = {.w = w, .x = x, .dy = dy, .dw = dw};
+/* With the taps of winograd_taps by Winograd's algorithm, with NULL directly. */
+static int NAME(dense_grad_weight)(const window *w, const NAME(taps_3x3) *taps, const T *dy, const T *x, T *dw) {
+    int not_finite = 0;
+    NAME(grad_weight_job) job = {.w = w, .taps = taps, .x = x, .dy = dy, .dw = dw, .not_finite = &not_finite};
     NAME(plan_grad_weight)(&job);
     job.sums = fc_alloc((size_t)job.parts * sizeof(T), (size_t)job.size);
     if (!job.sums) return FC_NO_MEMORY;
@@ -364,5 +410,6 @@ static int NAME(dense_grad_weight)(const window *w, const T *dy, const T *x, T *
     if (status == FC_OK)
         status = fc_parallel(w->groups * job.tiles, (double)(job.parts * job.size), 0, NAME(store_weight_task), &job);
     fc_free(job.sums);
+    if (status == FC_OK && not_finite) return NAME(dense_grad_weight)(w, NULL, dy, x, dw);
     return status;
 }

@@ -4,6 +4,8 @@
 #include "tile.h"
 #include "window.h"
 #include "conv_dense.h"
+#include "winograd.h"
+#include "conv_winograd.h"
 #include "conv_depthwise.h"
 #include "conv_grad_weight.h"
 #include "conv.h"
@@ -15,6 +17,7 @@ const fc_kernels JOIN(NAME(fc_kernels), TARGET) = {
     .target = TEXT(TARGET),
     .element_size = sizeof(T),
     .lanes = VL,
+    .conv_algorithm = NAME(conv_algorithm),
     .conv_packed_size = NAME(conv_packed_size),
     .conv_pack = NAME(conv_pack),
     .conv_forward = NAME(conv_forward),
