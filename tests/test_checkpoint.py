@@ -161,7 +161,8 @@ def test_a_folder_of_another_training_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"every": 0}, {"every_steps": 0}, {"keep_last": 0}, {"keep_last": None}, {"every": True}, {"every": None}]
+    "settings",
+    [{"every": 0}, {"every_steps": 0}, {"keep_last": 0}, {"keep_last": None}, {"every": True}, {"every": None}],
 )
 def test_wrong_arguments(settings, tmp_path):
     with pytest.raises(ValueError, match=next(iter(settings))):
