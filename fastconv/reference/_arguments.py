@@ -68,10 +68,12 @@ def count(size: int, pad: tuple[int, int], kernel: int, stride: int, dilation: i
 
 def array(x: Any, name: str, ndim: int | None = None) -> np.ndarray:
     """x as an ndarray of float32 or float64, of that many dimensions, of which only the first may be 0."""
+    if x is None or isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{name}: expected an array, got {type(x).__name__}")
     x = np.asarray(x)
-    if x.dtype not in (np.float32, np.float64):
+    if x.dtype.newbyteorder("=") not in (np.float32, np.float64):
         raise TypeError(f"{name}: expected float32 or float64, got {x.dtype}")
-    x = x.astype(x.dtype.newbyteorder("="), copy=False)
+    x = np.array(x, x.dtype.newbyteorder("="), copy=None, order="C")
     if ndim is not None and x.ndim != ndim:
         raise ValueError(f"{name}: expected {ndim} dimensions, got shape {x.shape}")
     if 0 in x.shape[1:]:

@@ -54,7 +54,8 @@ def adaptive_max_pool2d(x, output_size, return_indices=False, *, layout="NCHW"):
     y, index = np.empty((*a.shape[:2], *outputs), a.dtype), np.empty((*a.shape[:2], *outputs), np.int64)
     plane = np.arange(a.shape[2] * a.shape[3]).reshape(a.shape[2:])
     for place, cell in _cells(a.shape[2:], outputs):
-        window = a[cell].reshape(*a.shape[:2], -1)
+        seen = a[cell]
+        window = seen.reshape(*a.shape[:2], seen.shape[2] * seen.shape[3])
         first = np.argmax(window, axis=-1)  # the first of equals; a NaN counts as largest
         y[place] = np.take_along_axis(window, first[..., None], -1)[..., 0]
         index[place] = plane[cell].ravel()[first]

@@ -24,7 +24,7 @@ def cross_entropy(logits, labels, *, label_smoothing=0.0):
     target[np.arange(N), wanted] += a.dtype.type(1 - smoothing)
     log_p = log_softmax(a, axis=1)
     terms = np.where(target == 0, a.dtype.type(0), target * log_p)  # 0 * -inf of an impossible class is nothing
-    return float(-terms.sum() / max(N, 1)), (np.exp(log_p) - target) / a.dtype.type(max(N, 1))
+    return float(0 - terms.sum() / max(N, 1)), (np.exp(log_p) - target) / a.dtype.type(max(N, 1))
 
 
 def mse_loss(prediction, target):

@@ -51,9 +51,7 @@ def test_transform_gets_the_generator():
     x = np.arange(6.0).reshape(2, 1, 1, 3)
     data = ArrayDataset(x, [0, 1], transform=RandomHorizontalFlip(1.0))
     np.testing.assert_array_equal(data.batch([1], np.random.default_rng(0))[0], x[[1], ..., ::-1])
-    with pytest.raises(
-        TypeError, match=r"RandomHorizontalFlip: generator must be a numpy\.random\.Generator"
-    ):
+    with pytest.raises(TypeError, match=r"RandomHorizontalFlip: generator must be a numpy\.random\.Generator"):
         data.batch([1])
 
 
@@ -173,10 +171,7 @@ def test_split_keeps_the_share_of_each_class(fraction):
 
 def test_split_depends_on_the_seed_and_never_changes():
     labels = np.arange(1000) % 10
-    digests = [
-        hashlib.sha256(stratified_split(labels, 0.2, seed)[1].astype("<i8")).hexdigest()[:16]
-        for seed in (0, 1)
-    ]
+    digests = [hashlib.sha256(stratified_split(labels, 0.2, seed)[1].astype("<i8")).hexdigest()[:16] for seed in (0, 1)]
     assert digests == ["36349ecc35e53481", "fa77585c547051a3"]
 
 

@@ -27,9 +27,7 @@ def test_shapes_and_range():
 def test_split_never_changes():
     """Results that people report depend on it."""
     (_, y), (x_test, y_test) = load_digits()
-    digest = hashlib.sha256(
-        x_test.astype("<f4").tobytes() + y_test.astype("<i8").tobytes() + y.astype("<i8").tobytes()
-    )
+    digest = hashlib.sha256(x_test.astype("<f4").tobytes() + y_test.astype("<i8").tobytes() + y.astype("<i8").tobytes())
     assert digest.hexdigest() == "7ba342c5c829ef4647ca951f471d464fc6b9d2f3f6bbe06faee26681a893e6ae"
 
 

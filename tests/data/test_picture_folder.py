@@ -153,8 +153,6 @@ def test_without_pillow_the_extra_is_named(tmp_path):
         "        print(error)\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert done.stderr == ""
     assert done.stdout == 'reading pictures needs Pillow: pip install "fastconv[train]"\n' * 2

@@ -23,12 +23,7 @@ def png(width, height, rows=b""):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 @pytest.fixture
@@ -164,9 +159,7 @@ def test_mutations_give_a_picture_or_a_format_error(tmp_path, picture, mutations
 def test_tiff_offset_to_nowhere(tmp_path):
     path = tmp_path / "p.tif"
     for offset in (0, 7, 2**31, 2**63, 2**64 - 1):
-        path.write_bytes(
-            struct.pack("<2sHHHQ", b"II", 43, 8, 0, offset) + bytes(100)
-        )  # BigTIFF: 8-byte offsets
+        path.write_bytes(struct.pack("<2sHHHQ", b"II", 43, 8, 0, offset) + bytes(100))  # BigTIFF: 8-byte offsets
         with pytest.raises(FormatError):
             read_picture(path)
 

@@ -161,9 +161,7 @@ def test_bad_pictures(transform):
         transform(np.ma.zeros((1, 3, 8, 8)), rng)
 
 
-@pytest.mark.parametrize(
-    "transform", [RandomHorizontalFlip(), RandomCrop(2), Compose([RandomCrop(2)])], ids=repr
-)
+@pytest.mark.parametrize("transform", [RandomHorizontalFlip(), RandomCrop(2), Compose([RandomCrop(2)])], ids=repr)
 def test_random_ones_need_a_generator(transform):
     for generator in (None, 0, np.random):
         with pytest.raises(TypeError, match=r"generator must be a numpy\.random\.Generator"):
@@ -193,9 +191,7 @@ def test_bad_settings(make, error, text):
 
 
 def test_sizes_that_do_not_fit(x):
-    with pytest.raises(
-        ValueError, match=r"RandomCrop: size \(12, 12\) is larger than the padded picture \(10, 11\)"
-    ):
+    with pytest.raises(ValueError, match=r"RandomCrop: size \(12, 12\) is larger than the padded picture \(10, 11\)"):
         RandomCrop(12, padding=1)(x, np.random.default_rng(0))
     with pytest.raises(ValueError, match=r"CenterCrop: size \(9, 9\) is larger than the picture \(8, 9\)"):
         CenterCrop(9)(x)

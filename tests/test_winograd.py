@@ -1,0 +1,108 @@
+"""What algorithm="auto" and "winograd" promise: the stated error, non-finite values where they belong, one
+answer."""
+
+import compare
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import reference
+
+LIMIT = {"direct": 1e-6, "auto": 4e-6, "winograd": 4e-6}  # max|error| / max|y| for N(0, 1) data, forward and dx
+WEIGHT_LIMIT = 2e-5
+SHAPES = [
+    (1, 3, 8, 7, 9), (2, 16, 16, 8, 8), (1, 32, 48, 17, 30), (2, 64, 64, 14, 15), (1, 7, 33, 31, 5),
+    (1, 512, 32, 12, 12),
+    (1, 128, 128, 28, 28), (3, 17, 19, 1, 1), (1, 16, 16, 2, 40), (1, 64, 64, 4, 4), (0, 16, 16, 8, 8),
+]  # fmt: skip
+algorithms = pytest.mark.parametrize("algorithm", LIMIT)
+
+
+def operands(N, C, K, H, W, padding, layout="NCHW", seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((N, C, H, W), dtype=np.float32)
+    w = rng.standard_normal((K, C, 3, 3), dtype=np.float32)
+    dy = rng.standard_normal((N, K, H + 2 * padding - 2, W + 2 * padding - 2), dtype=np.float32)
+    if layout == "NHWC":
+        x, dy = (np.ascontiguousarray(np.moveaxis(a, 1, -1)) for a in (x, dy))
+    return x, w, dy
+
+
+def close(got, want, limit, line):
+    largest = np.abs(want).max(initial=0)
+    compare.within(got, want, limit * largest, line)
+
+
+@algorithms
+@pytest.mark.parametrize("padding", [0, 1, 2])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_error_is_below_what_is_stated(algorithm, padding, layout):
+    for shape in SHAPES:
+        if min(shape[3:]) + 2 * padding < 3:
+            continue
+        x, w, dy = operands(*shape, padding, layout)
+        settings = {"padding": padding, "layout": layout}
+        wide = (a.astype(np.float64) for a in (dy, x, w))
+        line = f"conv2d {shape} {settings} algorithm={algorithm!r} seed 0 FASTCONV_TARGET={fastconv.target()}"
+        y = fastconv.conv2d(x, w, algorithm=algorithm, **settings)
+        close(y, reference.conv2d(x.astype(np.float64), w.astype(np.float64), **settings), LIMIT[algorithm], line)
+        wanted = reference.conv2d_backward(*wide, **settings)
+        got = fastconv.conv2d_backward(dy, x, w, algorithm=algorithm, **settings)
+        for g, t, limit in zip(got, wanted, (LIMIT[algorithm], WEIGHT_LIMIT, WEIGHT_LIMIT), strict=True):
+            close(g, t, limit, line)
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "winograd"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_non_finite_values_stay_in_their_windows(algorithm, value):
+    x, w, _ = operands(1, 16, 16, 13, 14, 1)
+    for place in range(0, x[0].size, 97):
+        bad = x.copy()
+        bad.flat[place] = value
+        with np.errstate(invalid="ignore"):
+            want = reference.conv2d(bad.astype(np.float64), w.astype(np.float64), padding=1)
+        got = fastconv.conv2d(bad, w, padding=1, algorithm=algorithm)
+        line = f"conv2d x.flat[{place}]={value} algorithm={algorithm!r}"
+        assert np.array_equal(np.isfinite(got), np.isfinite(want)), line
+        finite = np.isfinite(want)
+        assert np.array_equal(got[~finite], want[~finite].astype(np.float32), equal_nan=True), line
+        assert np.abs(got[finite] - want[finite]).max() <= 4e-6 * np.abs(want[finite]).max(), line
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "winograd"])
+def test_huge_finite_values_stay_in_their_windows(algorithm):
+    """Values whose transformed tile would overflow although the sum does not."""
+    x, w, _ = operands(1, 16, 16, 13, 14, 1)
+    x[0, 3, 6, 6] = 3e38
+    w[:, 3] = np.abs(w[:, 3]).clip(0, 1)
+    got = fastconv.conv2d(x, w, padding=1, algorithm=algorithm)
+    want = reference.conv2d(x.astype(np.float64), w.astype(np.float64), padding=1)
+    assert np.isfinite(got).all()
+    far = np.ones(want.shape, bool)
+    far[:, :, 1:12, 1:12] = False  # a tile of the transform reaches no further than 5 around the value
+    assert np.abs(got - want)[far].max() <= 4e-6 * np.abs(want[far]).max()
+
+
+@algorithms
+def test_repeats_give_the_same_bits(algorithm):
+    x, w, dy = operands(2, 32, 32, 19, 21, 1)
+    first = [fastconv.conv2d(x, w, padding=1, algorithm=algorithm)]
+    first += fastconv.conv2d_backward(dy, x, w, padding=1, algorithm=algorithm)
+    for threads in (1, 2, 3, 5, 8):
+        fastconv.set_num_threads(threads)
+        again = [fastconv.conv2d(x, w, padding=1, algorithm=algorithm)]
+        again += fastconv.conv2d_backward(dy, x, w, padding=1, algorithm=algorithm)
+        for got, want in zip(again, first, strict=True):
+            compare.same_bits(got, want, f"conv2d {algorithm!r} with {threads} threads")
+
+
+@algorithms
+def test_batch_slices_give_the_same_bits(algorithm):
+    """An image's result does not depend on what else is in the batch."""
+    x, w, _ = operands(3, 32, 32, 19, 21, 1)
+    whole = fastconv.conv2d(x, w, padding=1, algorithm=algorithm)
+    parts = [fastconv.conv2d(x[i : i + 1], w, padding=1, algorithm=algorithm) for i in range(3)]
+    if algorithm == "direct":
+        compare.same_bits(np.concatenate(parts), whole, "conv2d x[i:i+1]")
+    else:  # "auto" may choose by the batch
+        assert np.abs(np.concatenate(parts) - whole).max() <= 8e-6 * np.abs(whole).max()
