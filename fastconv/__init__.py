@@ -8,13 +8,32 @@ except ImportError as error:
         "or leave the folder: the folder fastconv/ shadows the installed package."
     ) from error
 
+import importlib
+
 from fastconv import functional
 from fastconv._memory import free_scratch
 from fastconv.config import get_num_threads, set_num_threads, show_config, target, targets
 from fastconv.functional import *  # noqa: F403
 from fastconv.version import __version__
 
+# What stands on the functional API is imported when it is first asked for: `import fastconv` stays quick.
+_MODULES = (
+    "callbacks",
+    "data",
+    "formats",
+    "layers",
+    "losses",
+    "models",
+    "optim",
+    "plots",
+    "reference",
+    "schedules",
+)
+_MEMBERS = {"Trainer": "trainer", "load": "formats.model_file", "save": "formats.model_file"}
+
 __all__ = [
+    *_MEMBERS,
+    *_MODULES,
     "__version__",
     "free_scratch",
     "functional",
@@ -26,3 +45,15 @@ __all__ = [
     *functional.__all__,
 ]
 del _kernels
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return importlib.import_module(f"fastconv.{name}")
+    if name in _MEMBERS:
+        return getattr(importlib.import_module(f"fastconv.{_MEMBERS[name]}"), name)
+    raise AttributeError(f"module 'fastconv' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

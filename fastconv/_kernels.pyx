@@ -4,6 +4,7 @@ every kernel. No checks beyond what keeps memory safe: fastconv._validate is the
 
 from cpython.exc cimport PyErr_Occurred
 from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int64_t
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals()
@@ -36,6 +37,17 @@ cdef extern from "fastconv.h" nogil:
         FC_INTERRUPTED
     ctypedef struct fc_conv:
         pass
+    ctypedef struct fc_pool:
+        pass
+    enum:
+        FC_POINT_RELU
+        FC_POINT_RELU_GRAD
+        FC_POINT_LEAKY_RELU
+        FC_POINT_LEAKY_RELU_GRAD
+        FC_POINT_RELU6
+        FC_POINT_RELU6_GRAD
+        FC_POINT_ADD
+        FC_POINT_ADD_RELU
     ctypedef struct fc_epilogue:
         const void *bias
         const void *add
@@ -53,6 +65,19 @@ cdef extern from "fastconv.h" nogil:
         int (*conv_grad_weight)(const fc_conv *, const void *, const void *, void *) noexcept nogil
         int (*linear_few)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, const void *, const void *, void *) noexcept nogil
         int (*channel_sum)(ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, void *) noexcept nogil
+        int (*max_pool_forward)(const fc_pool *, const void *, void *, void *, int64_t *) noexcept nogil
+        int (*max_pool_backward_taps)(const fc_pool *, const void *, const void *, void *) noexcept nogil
+        int (*max_pool_backward)(const fc_pool *, const void *, const int64_t *, void *) noexcept nogil
+        int (*avg_pool_forward)(const fc_pool *, const void *, void *) noexcept nogil
+        int (*avg_pool_backward)(const fc_pool *, const void *, void *) noexcept nogil
+        int (*batch_norm)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, const void *, const void *, const void *,
+                          const void *, double, void *) noexcept nogil
+        int (*batch_norm_train)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, const void *, const void *, double,
+                                void *, void *, void *) noexcept nogil
+        int (*batch_norm_backward)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, const void *, const void *,
+                                   const void *, const void *, double, ptrdiff_t, void *, void *,
+                                   void *) noexcept nogil
+        int (*pointwise)(ptrdiff_t, ptrdiff_t, double, const void *, const void *, void *) noexcept nogil
         int (*fma_peak)(ptrdiff_t, double *) noexcept nogil
     const char *const fc_target_names[]
     int fc_target_runs(const char *)
@@ -311,4 +336,144 @@ def linear_few(Py_ssize_t n, Py_ssize_t k, Py_ssize_t c, x, weight, bias, y):
     cdef int status
     with nogil:
         status = pins.kernels().linear_few(n, k, c, px, w, b, py)
+    done(status)
+
+
+# ---- pooling
+
+def max_pool_forward(tuple geometry, x, y, taps, indices):
+    """`taps` (uint8 where a window has at most 256 taps, else int32) and `indices` (int64) may be None."""
+    cdef fc_pool g
+    cdef Pins pins = Pins()
+    fill(&g, sizeof(g), geometry)
+    cdef const void *px = pins.read(x)
+    cdef void *py = pins.write(y)
+    cdef void *t = pins.write(taps)
+    cdef int64_t *i = <int64_t *>pins.write(indices)
+    cdef int status
+    with nogil:
+        status = pins.kernels().max_pool_forward(&g, px, py, t, i)
+    done(status)
+
+
+def max_pool_backward_taps(tuple geometry, dy, taps, dx):
+    cdef fc_pool g
+    cdef Pins pins = Pins()
+    fill(&g, sizeof(g), geometry)
+    cdef const void *pdy = pins.read(dy)
+    cdef const void *t = pins.pin(taps, PyBUF_SIMPLE)
+    cdef void *pdx = pins.write(dx)
+    cdef int status
+    with nogil:
+        status = pins.kernels().max_pool_backward_taps(&g, pdy, t, pdx)
+    done(status)
+
+
+def max_pool_backward(tuple geometry, dy, indices, dx):
+    cdef fc_pool g
+    cdef Pins pins = Pins()
+    fill(&g, sizeof(g), geometry)
+    cdef const void *pdy = pins.read(dy)
+    cdef const int64_t *i = <const int64_t *>pins.pin(indices, PyBUF_SIMPLE)
+    cdef void *pdx = pins.write(dx)
+    cdef int status
+    with nogil:
+        status = pins.kernels().max_pool_backward(&g, pdy, i, pdx)
+    done(status)
+
+
+def avg_pool_forward(tuple geometry, x, y):
+    cdef fc_pool g
+    cdef Pins pins = Pins()
+    fill(&g, sizeof(g), geometry)
+    cdef const void *px = pins.read(x)
+    cdef void *py = pins.write(y)
+    cdef int status
+    with nogil:
+        status = pins.kernels().avg_pool_forward(&g, px, py)
+    done(status)
+
+
+def avg_pool_backward(tuple geometry, dy, dx):
+    cdef fc_pool g
+    cdef Pins pins = Pins()
+    fill(&g, sizeof(g), geometry)
+    cdef const void *pdy = pins.read(dy)
+    cdef void *pdx = pins.write(dx)
+    cdef int status
+    with nogil:
+        status = pins.kernels().avg_pool_backward(&g, pdy, pdx)
+    done(status)
+
+
+# ---- batch normalisation of (n, c, inner) arrays
+
+def batch_norm(Py_ssize_t n, Py_ssize_t c, Py_ssize_t inner, x, mean, var, weight, bias, double eps, y):
+    cdef Pins pins = Pins()
+    cdef const void *px = pins.read(x)
+    cdef const void *m = pins.read(mean)
+    cdef const void *v = pins.read(var)
+    cdef const void *w = pins.read(weight)
+    cdef const void *b = pins.read(bias)
+    cdef void *py = pins.write(y)
+    cdef int status
+    with nogil:
+        status = pins.kernels().batch_norm(n, c, inner, px, m, v, w, b, eps, py)
+    done(status)
+
+
+def batch_norm_train(Py_ssize_t n, Py_ssize_t c, Py_ssize_t inner, x, weight, bias, double eps, y, mean, var):
+    cdef Pins pins = Pins()
+    cdef const void *px = pins.read(x)
+    cdef const void *w = pins.read(weight)
+    cdef const void *b = pins.read(bias)
+    cdef void *py = pins.write(y)
+    cdef void *m = pins.write(mean)
+    cdef void *v = pins.write(var)
+    cdef int status
+    with nogil:
+        status = pins.kernels().batch_norm_train(n, c, inner, px, w, b, eps, py, m, v)
+    done(status)
+
+
+def batch_norm_backward(Py_ssize_t n, Py_ssize_t c, Py_ssize_t inner, dy, x, mean, var, weight, double eps,
+                        bint training, dx, dweight, dbias):
+    cdef Pins pins = Pins()
+    cdef const void *pdy = pins.read(dy)
+    cdef const void *px = pins.read(x)
+    cdef const void *m = pins.read(mean)
+    cdef const void *v = pins.read(var)
+    cdef const void *w = pins.read(weight)
+    cdef void *pdx = pins.write(dx)
+    cdef void *dw = pins.write(dweight)
+    cdef void *db = pins.write(dbias)
+    cdef int status
+    with nogil:
+        status = pins.kernels().batch_norm_backward(n, c, inner, pdy, px, m, v, w, eps, training, pdx, dw, db)
+    done(status)
+
+
+# ---- element by element
+
+POINTWISE = {
+    "relu": FC_POINT_RELU,
+    "relu_backward": FC_POINT_RELU_GRAD,
+    "leaky_relu": FC_POINT_LEAKY_RELU,
+    "leaky_relu_backward": FC_POINT_LEAKY_RELU_GRAD,
+    "relu6": FC_POINT_RELU6,
+    "relu6_backward": FC_POINT_RELU6_GRAD,
+    "add": FC_POINT_ADD,
+    "add_relu": FC_POINT_ADD_RELU,
+}
+
+
+def pointwise(Py_ssize_t op, Py_ssize_t count, double p, a, b, y):
+    """y = op(a, b) over `count` elements; op is a value of POINTWISE."""
+    cdef Pins pins = Pins()
+    cdef const void *pa = pins.read(a)
+    cdef const void *pb = pins.read(b)
+    cdef void *py = pins.write(y)
+    cdef int status
+    with nogil:
+        status = pins.kernels().pointwise(op, count, p, pa, pb, py)
     done(status)

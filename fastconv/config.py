@@ -97,6 +97,11 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
+def multiply_adds(rounds: int, element_size: int) -> float:
+    """Do nothing but multiply-adds on every thread; how many operations that was. Timed, it gives the peak."""
+    return _kernels.fma_peak(rounds, element_size)
+
+
 def config() -> dict[str, object]:
     """What show_config prints, as a dictionary."""
     return {

@@ -9,6 +9,7 @@
 #define FASTCONV_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum fc_status { FC_OK = 0, FC_NO_MEMORY = 1, FC_INTERRUPTED = 2 };
 
@@ -24,12 +25,14 @@ typedef struct fc_conv {
 /* How a convolution is computed, or in which form its weight was packed. */
 enum fc_algorithm { FC_AUTO = 0, FC_DIRECT = 1, FC_WINOGRAD = 2 };
 
-/* A pooling window over `planes` = N*C volumes, or over N volumes of C interleaved channels (channels_last). */
+/* Pooling over N*C volumes, or over N volumes of C interleaved channels (channels_last). Validation sees to it that every
+   window has a tap inside the input, that a window has at most 2^31 - 1 taps, that pad, stride and the reach of a window are
+   below 2^48, and that along an axis with one output the stride is 1, along one with one tap the dilation is 1. */
 typedef struct fc_pool {
     ptrdiff_t n, c;
     ptrdiff_t in[3], kernel[3], out[3];
     ptrdiff_t stride[3], pad[3], dilation[3];
-    ptrdiff_t pad_after[3];      /* average: explicit padding counted by count_include_pad; the ceil_mode overhang is not */
+    ptrdiff_t pad_after[3];      /* average: counted by count_include_pad, as pad is; the ceil_mode overhang is not */
     ptrdiff_t count_include_pad; /* average */
     ptrdiff_t divisor;           /* average: divisor_override, or 0 */
     ptrdiff_t channels_last;
@@ -44,6 +47,19 @@ typedef struct fc_epilogue {
     ptrdiff_t activation;
     double slope; /* of FC_LEAKY_RELU */
 } fc_epilogue;
+
+/* What `pointwise` computes from a and b; p is the slope of the leaky ones. A gradient takes a = dy and b = the activation's
+   result (RELU) or operand (the others). */
+enum fc_pointwise_op {
+    FC_POINT_RELU,
+    FC_POINT_RELU_GRAD,
+    FC_POINT_LEAKY_RELU,
+    FC_POINT_LEAKY_RELU_GRAD,
+    FC_POINT_RELU6,
+    FC_POINT_RELU6_GRAD,
+    FC_POINT_ADD,
+    FC_POINT_ADD_RELU
+};
 
 /* The kernels of one target for one element type. Pointers are to elements of that type, natively aligned, C-contiguous.
    Every function returns an fc_status; on anything but FC_OK its outputs are unspecified (but never written out of bounds). */
@@ -64,6 +80,27 @@ typedef struct fc_kernels {
     int (*linear_few)(ptrdiff_t n, ptrdiff_t k, ptrdiff_t c, const void *x, const void *w, const void *bias, void *y);
     /* out[c] = sum over n and inner of x[n][c][inner] (channels_last: x[n][inner][c]) */
     int (*channel_sum)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, ptrdiff_t channels_last, const void *x, void *out);
+
+    /* Max pooling. `taps` (or NULL): which tap of its window each output is, uint8_t if a window has at most 256 taps, else
+       int32_t; `indices` (or NULL): where it lies in its unpadded volume. Backward of `indices` reads n, c, in, out and
+       channels_last alone, and leaves out an index that lies outside the volume. */
+    int (*max_pool_forward)(const fc_pool *, const void *x, void *y, void *taps, int64_t *indices);
+    int (*max_pool_backward_taps)(const fc_pool *, const void *dy, const void *taps, void *dx);
+    int (*max_pool_backward)(const fc_pool *, const void *dy, const int64_t *indices, void *dx);
+    int (*avg_pool_forward)(const fc_pool *, const void *x, void *y);
+    int (*avg_pool_backward)(const fc_pool *, const void *dy, void *dx);
+
+    /* Batch normalisation of (n, c, inner) arrays; weight and bias may be NULL. Training gives the mean and the biased variance. */
+    int (*batch_norm)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, const void *x, const void *mean, const void *var,
+                      const void *weight, const void *bias, double eps, void *y);
+    int (*batch_norm_train)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, const void *x, const void *weight, const void *bias,
+                            double eps, void *y, void *mean, void *var);
+    int (*batch_norm_backward)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, const void *dy, const void *x, const void *mean,
+                               const void *var, const void *weight, double eps, ptrdiff_t training, void *dx,
+                               void *dweight, void *dbias);
+
+    /* y[i] = op(a[i], b[i]), an fc_pointwise_op; b may be NULL for one that reads a alone; y may be a or b. */
+    int (*pointwise)(ptrdiff_t op, ptrdiff_t count, double p, const void *a, const void *b, void *y);
 
     /* Floating-point operations done by a register-only multiply-add loop on every thread: the peak benchmarks divide by. */
     int (*fma_peak)(ptrdiff_t rounds, double *operations);

@@ -1,6 +1,14 @@
 """The functional API: NumPy arrays in, NumPy arrays out, no state. Each function has a plain NumPy twin in
 fastconv.reference."""
 
+from fastconv.functional.adaptive_pool import (
+    adaptive_avg_pool2d,
+    adaptive_avg_pool2d_backward,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_backward,
+    global_avg_pool2d,
+    global_avg_pool2d_backward,
+)
 from fastconv.functional.conv import (
     conv1d,
     conv1d_backward,
@@ -24,10 +32,67 @@ from fastconv.functional.conv_transpose import (
     conv_transpose3d_backward,
 )
 from fastconv.functional.linear import linear, linear_backward
+from fastconv.functional.dropout import dropout, dropout_backward
+from fastconv.functional.loss import cross_entropy, mse_loss
+from fastconv.functional.norm import (
+    batch_norm,
+    batch_norm_backward,
+    batch_norm_train,
+    local_response_norm,
+    local_response_norm_backward,
+)
 from fastconv.functional.packing import PackedWeight, pack
+from fastconv.functional.pointwise import (
+    add,
+    leaky_relu,
+    leaky_relu_backward,
+    log_softmax,
+    log_softmax_backward,
+    relu,
+    relu6,
+    relu6_backward,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    silu,
+    silu_backward,
+    softmax,
+    softmax_backward,
+    tanh,
+    tanh_backward,
+)
+from fastconv.functional.pool import (
+    avg_pool1d,
+    avg_pool1d_backward,
+    avg_pool2d,
+    avg_pool2d_backward,
+    avg_pool3d,
+    avg_pool3d_backward,
+    max_pool1d,
+    max_pool1d_backward,
+    max_pool2d,
+    max_pool2d_backward,
+    max_pool3d,
+    max_pool3d_backward,
+)
+from fastconv.functional.resize import upsample, upsample_backward
 
 __all__ = [
     "PackedWeight",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_backward",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_backward",
+    "add",
+    "avg_pool1d",
+    "avg_pool1d_backward",
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "avg_pool3d",
+    "avg_pool3d_backward",
+    "batch_norm",
+    "batch_norm_backward",
+    "batch_norm_train",
     "conv1d",
     "conv1d_backward",
     "conv1d_grad_input",
@@ -48,5 +113,37 @@ __all__ = [
     "conv_transpose3d_backward",
     "linear",
     "linear_backward",
+    "cross_entropy",
+    "dropout",
+    "dropout_backward",
+    "global_avg_pool2d",
+    "global_avg_pool2d_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "local_response_norm",
+    "local_response_norm_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "max_pool1d",
+    "max_pool1d_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "max_pool3d",
+    "max_pool3d_backward",
+    "mse_loss",
     "pack",
+    "relu",
+    "relu6",
+    "relu6_backward",
+    "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "silu",
+    "silu_backward",
+    "softmax",
+    "softmax_backward",
+    "tanh",
+    "tanh_backward",
+    "upsample",
+    "upsample_backward",
 ]

@@ -12,6 +12,13 @@
 #include "linear.h"
 #include "reduce.h"
 #include "peak.h"
+#include "lanes.h"
+#include "pool_window.h"
+#include "max_pool.h"
+#include "max_pool_grad.h"
+#include "avg_pool.h"
+#include "batch_norm.h"
+#include "pointwise.h"
 
 const fc_kernels JOIN(NAME(fc_kernels), TARGET) = {
     .target = TEXT(TARGET),
@@ -25,5 +32,14 @@ const fc_kernels JOIN(NAME(fc_kernels), TARGET) = {
     .conv_grad_weight = NAME(conv_grad_weight),
     .linear_few = NAME(linear_few),
     .channel_sum = NAME(channel_sum),
+    .max_pool_forward = NAME(max_pool_forward),
+    .max_pool_backward_taps = NAME(max_pool_backward_taps),
+    .max_pool_backward = NAME(max_pool_backward),
+    .avg_pool_forward = NAME(avg_pool_forward),
+    .avg_pool_backward = NAME(avg_pool_backward),
+    .batch_norm = NAME(batch_norm),
+    .batch_norm_train = NAME(batch_norm_train),
+    .batch_norm_backward = NAME(batch_norm_backward),
+    .pointwise = NAME(pointwise),
     .fma_peak = NAME(fma_peak),
 };

@@ -1,0 +1,45 @@
+"""Takes times of several functions in turn, so that what else the machine does hits all alike.
+It must never compare times of different runs."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+# A timed stretch shorter than this measures the clock and the caches more than the function.
+_STRETCH = 2e-3
+
+
+def timed(call: Callable[[], Any], repeats: int = 1) -> float:
+    """Seconds of one call, averaged over `repeats` in a row."""
+    start = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter() - start) / repeats
+
+
+def rounds(
+    calls: Mapping[str, Callable[[], Any]], *, seconds: float = 1.0, min_rounds: int = 5, max_rounds: int = 200
+) -> dict[str, list[float]]:
+    """Seconds of each call in each of a number of rounds in which all have one turn.
+
+    The order turns with each round. A turn is one call to warm the caches that its predecessor emptied, then as many
+    as fill a few milliseconds. Rounds go on for about `seconds`, at least `min_rounds` of them.
+    """
+    names = list(calls)
+    repeats = {name: _repeats(calls[name]) for name in names}
+    times: dict[str, list[float]] = {name: [] for name in names}
+    end = time.perf_counter() + seconds
+    for turn in range(max_rounds):
+        if turn >= min_rounds and time.perf_counter() > end:
+            break
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            calls[name]()
+            times[name].append(timed(calls[name], repeats[name]))
+    return times
+
+
+def _repeats(call: Callable[[], Any]) -> int:
+    """How many calls fill a stretch. The first pays for loading and for memory; the best of three is not a hiccup's."""
+    call()
+    return max(1, min(1000, round(_STRETCH / max(min(timed(call) for _ in range(3)), 1e-7))))

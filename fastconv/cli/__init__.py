@@ -1,0 +1,44 @@
+"""The command `fastconv`: one module a subcommand, each with add_parser(subparsers) and run(args).
+It must never show a traceback for what a user got wrong: one line on stderr and exit code 2."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from . import bench, demo, info, train
+from .errors import UserError
+
+COMMANDS = (demo, train, info, bench)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="fastconv",
+        description="Convolutional networks on a CPU from NumPy. `fastconv demo` shows all of it.",
+    )
+    parser.add_argument("--version", action="version", version=f"fastconv {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add_parser(subparsers).set_defaults(run=command.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line (sys.argv by default); the exit code is 0, 2 for bad usage, or 130 for Ctrl-C."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    args = build_parser().parse_args(argv, argparse.Namespace(argv=argv))
+    try:
+        return args.run(args)
+    except UserError as error:
+        print(f"fastconv: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nfastconv: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away (`fastconv bench | head`); at exit Python would complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1

@@ -1,0 +1,239 @@
+"""Sequential, Residual and Concat: layers made of layers.
+They must never compute gradients that nobody needs, nor write into an array that a `back` still reads."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any, Self
+
+import numpy as np
+
+from .. import functional as F
+from . import _arguments as read
+from .base import Back, Layer
+
+
+def _name_layer(error: Exception, name: str, layer: Layer) -> None:
+    """Put the dotted name of the layer in front of the message of a bad shape or dtype, in place."""
+    if type(error) not in (ValueError, TypeError) or len(error.args) != 1:
+        return
+    described = type(layer).__name__ if any(layer.children()) else repr(layer)
+    path, described, message = getattr(error, "in_layer", ("", described, error.args[0]))
+    path = f"{name}.{path}" if path else name
+    error.in_layer = (path, described, message)
+    error.args = (f"layer {path}, {described}: {message}",)
+
+
+@cache
+def _in_place() -> bool:
+    """Whether element by element functions take `out=` that is their input: less than two thirds of the time."""
+    probe = np.zeros(1, np.float32)
+    try:
+        F.relu(F.add(probe, probe, out=probe), out=probe)
+    except ValueError:
+        return False
+    return True
+
+
+def _require_layer(kind: str, layer: Any) -> Layer:
+    if not isinstance(layer, Layer):
+        raise TypeError(f"{kind}: expected layers, got {layer!r}")
+    return layer
+
+
+def _call(name: str, layer: Layer, x: np.ndarray, free: bool = False) -> np.ndarray:
+    """layer(x), in place where x is free to be overwritten."""
+    try:
+        return layer(x, out=x) if free and layer.call_in_place and _in_place() else layer(x)
+    except (ValueError, TypeError) as error:
+        _name_layer(error, name, layer)
+        raise
+
+
+def _forward(name: str, layer: Layer, x: np.ndarray, free: bool = False) -> tuple[np.ndarray, Back]:
+    """layer.forward(x), in place where x is free to be overwritten."""
+    try:
+        over = free and layer.forward_in_place and _in_place()
+        return layer.forward(x, out=x) if over else layer.forward(x)
+    except (ValueError, TypeError) as error:
+        _name_layer(error, name, layer)
+        raise
+
+
+def _sum(dx: np.ndarray, other: np.ndarray, dy: np.ndarray) -> np.ndarray:
+    """dx + other; into dx, unless it may be dy itself, which belongs to the caller."""
+    own = _in_place() and not np.may_share_memory(dx, dy)
+    return F.add(dx, other, out=dx if own else None)
+
+
+class _Children(Layer):
+    """Layers in order, by name."""
+
+    _layers: dict[str, Layer]
+
+    def _fill(self, layers: Iterable[Layer] | Mapping[str, Layer]) -> None:
+        kind = type(self).__name__
+        if not isinstance(layers, Mapping):
+            layers = {str(position): layer for position, layer in enumerate(layers)}
+        for name in layers:
+            if not isinstance(name, str) or not name or "." in name:
+                raise ValueError(f"{kind}: the name of a layer is text without a dot, got {name!r}")
+        self._layers = {name: _require_layer(kind, layer) for name, layer in layers.items()}
+
+    def children(self) -> Iterator[tuple[str, Layer]]:
+        yield from self._layers.items()
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self._layers.values())
+
+
+class Sequential(_Children):
+    """Layers one after the other: `Sequential(a, b)`, or `Sequential({"name": a, ...})`.
+
+    Activations work in place on arrays that the layer before made and does not need again. The gradient
+    stops at the first layer that has a trainable weight, unless that of x is asked for.
+    """
+
+    def __init__(self, *layers: Layer | Mapping[str, Layer]) -> None:
+        self._fill(layers[0] if len(layers) == 1 and isinstance(layers[0], Mapping) else layers)
+
+    @property
+    def result(self) -> str:
+        kinds = [layer.result for layer in reversed(self._layers.values())]
+        return next((kind for kind in kinds if kind != "input"), "input")
+
+    def __getitem__(self, index: int | str | slice) -> Layer:
+        if isinstance(index, str):
+            return self._layers[index]
+        if isinstance(index, slice):
+            return Sequential(dict(list(self._layers.items())[index]))
+        return list(self._layers.values())[index]
+
+    def append(self, layer: Layer) -> Self:
+        """Add a layer at the end, named by its position; returns the Sequential."""
+        name = str(len(self._layers))
+        if name in self._layers:
+            raise ValueError(f"Sequential: there is already a layer named {name!r}")
+        self._layers[name] = _require_layer("Sequential", layer)
+        return self
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        free = False
+        for name, layer in self._layers.items():
+            x = _call(name, layer, x, free)
+            free = layer.result == "new" or (layer.result == "input" and free)
+        return x
+
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, Back]:
+        backs: list[Back] = []
+        free = False
+        for name, layer in self._layers.items():
+            x, back_one = _forward(name, layer, x, free)
+            backs.append(back_one)
+            free = layer.result == "new" or (layer.result == "input" and free)
+        trainable = (position for position, layer in enumerate(self) if layer.is_trainable())
+        first = next(trainable, len(backs))
+
+        def back(dy: np.ndarray, needs_input: bool = True) -> np.ndarray | None:
+            last = 0 if needs_input else first
+            for position in range(len(backs) - 1, last - 1, -1):
+                dy = backs[position](dy, needs_input=needs_input or position > last)
+            return dy if needs_input else None
+
+        return x, back
+
+    def config(self) -> dict[str, Any]:
+        return {"layers": dict(self._layers)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        return cls(config["layers"])
+
+
+class Residual(Layer):
+    """y = body(x) + shortcut(x), where shortcut None is x itself (He et al. 2015)."""
+
+    result = "new"
+
+    def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
+        self.body = _require_layer("Residual", body)
+        self.shortcut = None if shortcut is None else _require_layer("Residual", shortcut)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        y = _call("body", self.body, x)
+        other = x if self.shortcut is None else _call("shortcut", self.shortcut, x)
+        return self._join(y, other, self.body.result == "new")
+
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, Back]:
+        y, body_back = _forward("body", self.body, x)
+        other, shortcut_back = x, None
+        if self.shortcut is not None:
+            other, shortcut_back = _forward("shortcut", self.shortcut, x)
+
+        def back(dy: np.ndarray, needs_input: bool = True) -> np.ndarray | None:
+            dx = body_back(dy, needs_input=needs_input)
+            extra = dy if shortcut_back is None else shortcut_back(dy, needs_input=needs_input)
+            return _sum(dx, extra, dy) if needs_input else None
+
+        return self._join(y, other, self.body.result == "new"), back
+
+    @staticmethod
+    def _join(y: np.ndarray, other: np.ndarray, free: bool) -> np.ndarray:
+        if y.shape != other.shape:
+            raise ValueError(f"Residual: body gives shape {y.shape}, shortcut {other.shape}")
+        return F.add(y, other, out=y if free and _in_place() else None)
+
+    def config(self) -> dict[str, Any]:
+        return {"body": self.body, "shortcut": self.shortcut}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        return cls(config["body"], config["shortcut"])
+
+
+class Concat(_Children):
+    """All branches on the same x, joined along `axis`: `Concat([a, b])`, or `Concat({"name": a, ...})`."""
+
+    result = "new"
+
+    def __init__(self, branches: Iterable[Layer] | Mapping[str, Layer], axis: int = 1) -> None:
+        self._fill(branches)
+        if not self._layers:
+            raise ValueError("Concat: expected at least one branch, got none")
+        self.axis = read.size("Concat", "axis", axis, -32)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return self._join([_call(name, layer, x) for name, layer in self._layers.items()])
+
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, Back]:
+        results = [_forward(name, layer, x) for name, layer in self._layers.items()]
+        y = self._join([part for part, _ in results])
+        ends = np.cumsum([part.shape[self.axis] for part, _ in results])[:-1]
+        backs = [back_one for _, back_one in results]
+        del results  # the parts need not live as long as the closure
+
+        def back(dy: np.ndarray, needs_input: bool = True) -> np.ndarray | None:
+            dx = None
+            for part, back_one in zip(np.split(dy, ends, axis=self.axis), backs, strict=True):
+                more = back_one(part, needs_input=needs_input)
+                if needs_input:
+                    dx = more if dx is None else _sum(dx, more, dy)
+            return dx
+
+        return y, back
+
+    def _join(self, parts: list[np.ndarray]) -> np.ndarray:
+        try:
+            return np.concatenate(parts, axis=self.axis)
+        except ValueError:
+            shapes = ", ".join(str(part.shape) for part in parts)
+            raise ValueError(f"Concat: branches do not fit along axis {self.axis}: {shapes}") from None
+
+    def config(self) -> dict[str, Any]:
+        return {"branches": dict(self._layers), "axis": self.axis}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        return cls(config["branches"], config["axis"])

@@ -1,0 +1,75 @@
+"""Stochastic gradient descent with momentum.
+A step must never write into a gradient, nor make a temporary larger than one block."""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..layers.base import Parameter
+from .base import Group, Optimizer, require_number
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum, PyTorch's formulas.
+
+    g = grad + weight_decay * p;  v = g at first, then momentum * v + (1 - dampening) * g;
+    p -= lr * v, or with nesterov p -= lr * (g + momentum * v).
+    """
+
+    state_names = ("momentum_buffer",)
+
+    def __init__(
+        self,
+        params: Iterable[Parameter] | Iterable[Group],
+        lr: float = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "dampening": dampening,
+                "weight_decay": weight_decay,
+                "nesterov": nesterov,
+            },
+        )
+
+    def check(self, group: Group) -> None:
+        super().check(group)
+        require_number("SGD", group, "momentum", 0)
+        require_number("SGD", group, "dampening", -math.inf)
+        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
+            raise ValueError("SGD: nesterov needs momentum above 0 and dampening 0")
+
+    def update(self, parameter: Parameter, group: Group) -> None:
+        lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
+        velocity, first = parameter.data, False  # without momentum the block of it is not used
+        if momentum:
+            state = self.state.setdefault(parameter, {})
+            first = "momentum_buffer" not in state
+            if first:
+                state["momentum_buffer"] = np.empty_like(parameter.data)
+            velocity = state["momentum_buffer"]
+        for p, g, v, one, two in self._blocks(parameter.data, parameter.grad, velocity):
+            if decay:
+                np.multiply(p, decay, out=one)
+                one += g
+                g = one
+            if momentum:
+                if first:
+                    v[...] = g
+                else:
+                    v *= momentum
+                    v += np.multiply(g, 1 - group["dampening"], out=two) if group["dampening"] else g
+                if group["nesterov"]:
+                    np.multiply(v, momentum, out=two)
+                    two += g
+                    g = two
+                else:
+                    g = v
+            p -= np.multiply(g, lr, out=two)

@@ -1,0 +1,111 @@
+"""Pictures of a training as PNG files: curves, and samples with their predictions (the extra [train]).
+It must never open a window nor touch matplotlib's global state."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+_SAMPLES_A_ROW = 8
+
+
+def save_curves(history: Mapping[str, Sequence[float]], path: str | os.PathLike) -> None:
+    """Loss and, where measured, accuracy over the epochs, of training and validation."""
+    save_report(history, path)
+
+
+def save_predictions(
+    images: np.ndarray,
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    path: str | os.PathLike,
+    classes: Sequence[str] | None = None,
+) -> None:
+    """A grid of pictures (N, C, H, W), C 1 or 3, values 0 to 1, titled by prediction; red where wrong.
+
+    `labels` are integers (N,), `predictions` integers (N,) or scores (N, K).
+    """
+    save_report({}, path, images=images, labels=labels, predictions=predictions, classes=classes)
+
+
+def save_report(
+    history: Mapping[str, Sequence[float]],
+    path: str | os.PathLike,
+    *,
+    images: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
+    predictions: np.ndarray | None = None,
+    classes: Sequence[str] | None = None,
+    title: str = "",
+) -> None:
+    """Curves, and below them the grid of `save_predictions` if there are images, as one PNG file."""
+    curves = [name for name in ("loss", "accuracy") if name in history or f"val_{name}" in history]
+    samples = 0 if images is None else len(images)
+    grid_rows = -(-samples // _SAMPLES_A_ROW)
+    if not curves and not samples:
+        raise ValueError("save_report: there is nothing to draw: no history and no images")
+    # Inches: curves are 3.2 high, a row of samples 1.3.
+    heights = [3.2 * bool(curves), 1.3 * grid_rows]
+    figure = _new_figure((9, sum(heights) + 0.4 * bool(title)))
+    parts = [part for part in heights if part]
+    areas = list(np.atleast_1d(figure.subfigures(len(parts), 1, height_ratios=parts)))
+    if title:
+        figure.suptitle(title)
+    if curves:
+        _draw_curves(areas.pop(0), history, curves)
+    if samples:
+        shown = np.asarray(predictions)
+        shown = shown.argmax(axis=1) if shown.ndim == 2 else shown
+        _draw_grid(areas.pop(0), np.asarray(images), np.asarray(labels), shown, classes, grid_rows)
+    figure.savefig(path, format="png", dpi=110)
+
+
+def _new_figure(size: tuple[float, float]) -> Any:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError('plots need matplotlib: pip install "fastconv[train]"') from error
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _draw_curves(area: Any, history: Mapping[str, Sequence[float]], curves: list[str]) -> None:
+    for axes, name in zip(np.atleast_1d(area.subplots(1, len(curves))), curves, strict=True):
+        for key, label in ((name, "training"), (f"val_{name}", "validation")):
+            if values := history.get(key):
+                axes.plot(range(1, len(values) + 1), values, marker=".", label=label)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(name)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        axes.legend()
+
+
+def _draw_grid(
+    area: Any,
+    images: np.ndarray,
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    classes: Sequence[str] | None,
+    rows: int,
+) -> None:
+    if images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise ValueError(f"save_report: images must be (N, 1 or 3, H, W), got {images.shape}")
+    if not len(images) == len(labels) == len(predictions):
+        raise ValueError(f"save_report: {len(images)} images, {len(labels)} labels and {len(predictions)} predictions")
+    places = area.subplots(rows, _SAMPLES_A_ROW, squeeze=False).ravel()
+    for axes in places:
+        axes.axis("off")
+    for axes, image, label, guess in zip(places, images, labels, predictions, strict=False):
+        picture = np.clip(image.transpose(1, 2, 0), 0, 1)
+        axes.imshow(picture[..., 0] if picture.shape[-1] == 1 else picture, cmap="gray", vmin=0, vmax=1)
+        named = [str(value) if classes is None else classes[value] for value in (guess, label)]
+        right = guess == label
+        axes.set_title(
+            named[0] if right else f"{named[0]} (is {named[1]})",
+            fontsize=8,
+            color="black" if right else "crimson",
+        )

@@ -1,0 +1,134 @@
+/* Lanewise choices and integers for the pooling kernels: comparisons, one tap number a lane, and its form of one byte in
+   memory. Never reads or writes a byte outside the lanes named. */
+
+#if VBYTES == 16 && defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#define CHOICE NAME(choice)
+
+typedef uint8_t NAME(byte_vector) __attribute__((vector_size(VBYTES / T_BYTES)));
+
+INLINE VI NAME(vset_int)(TI x) { return x - (VI){0}; }
+
+/* 0, 1, 2, ... */
+INLINE VI NAME(vlanes)(void) {
+    VI lane;
+    UNROLL(16)
+    for (TI i = 0; i < (TI)VL; i++) lane[i] = i;
+    return lane;
+}
+
+/* vbeats: does x replace the best value so far? A larger value does, and the first NaN does for good; an equal one does not.
+   vgreater: a > b. vunordered: a or b is NaN. vequal: same integer. vlarger: the larger, b where they are equal or one is NaN.
+   vpick: a where chosen, else b. vkeep: v where chosen, else 0. vload_or: masked lanes from memory, the others from `other`. */
+#if VBYTES == 64 && defined(__AVX512F__)
+#if T_IS_FLOAT
+typedef __mmask16 CHOICE;
+INLINE CHOICE NAME(vbeats)(V x, V best) {
+    return _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask((__m512)x, (__m512)best, _CMP_NLE_UQ), (__m512)best, (__m512)best,
+                                   _CMP_ORD_Q);
+}
+INLINE CHOICE NAME(vgreater)(V a, V b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ); }
+INLINE CHOICE NAME(vunordered)(V a, V b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_UNORD_Q); }
+INLINE V NAME(vlarger)(V a, V b) { return (V)_mm512_max_ps((__m512)a, (__m512)b); }
+INLINE V NAME(vload_or)(const T *p, MASK m, V other) { return (V)_mm512_mask_loadu_ps((__m512)other, m, p); }
+INLINE CHOICE NAME(vequal)(VI a, VI b) { return _mm512_cmpeq_epi32_mask((__m512i)a, (__m512i)b); }
+INLINE V NAME(vpick)(CHOICE m, V a, V b) { return (V)_mm512_mask_blend_ps(m, (__m512)b, (__m512)a); }
+INLINE VI NAME(vpick_int)(CHOICE m, VI a, VI b) { return (VI)_mm512_mask_blend_epi32(m, (__m512i)b, (__m512i)a); }
+INLINE V NAME(vkeep)(CHOICE m, V v) { return (V)_mm512_maskz_mov_ps(m, (__m512)v); }
+INLINE __m128i NAME(narrow)(VI v) { return _mm512_cvtepi32_epi8((__m512i)v); }
+INLINE VI NAME(widen)(__m128i v) { return (VI)_mm512_cvtepu8_epi32(v); }
+#else
+typedef __mmask8 CHOICE;
+INLINE CHOICE NAME(vbeats)(V x, V best) {
+    return _mm512_mask_cmp_pd_mask(_mm512_cmp_pd_mask((__m512d)x, (__m512d)best, _CMP_NLE_UQ), (__m512d)best,
+                                   (__m512d)best, _CMP_ORD_Q);
+}
+INLINE CHOICE NAME(vgreater)(V a, V b) { return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_GT_OQ); }
+INLINE CHOICE NAME(vunordered)(V a, V b) { return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_UNORD_Q); }
+INLINE V NAME(vlarger)(V a, V b) { return (V)_mm512_max_pd((__m512d)a, (__m512d)b); }
+INLINE V NAME(vload_or)(const T *p, MASK m, V other) { return (V)_mm512_mask_loadu_pd((__m512d)other, m, p); }
+INLINE CHOICE NAME(vequal)(VI a, VI b) { return _mm512_cmpeq_epi64_mask((__m512i)a, (__m512i)b); }
+INLINE V NAME(vpick)(CHOICE m, V a, V b) { return (V)_mm512_mask_blend_pd(m, (__m512d)b, (__m512d)a); }
+INLINE VI NAME(vpick_int)(CHOICE m, VI a, VI b) { return (VI)_mm512_mask_blend_epi64(m, (__m512i)b, (__m512i)a); }
+INLINE V NAME(vkeep)(CHOICE m, V v) { return (V)_mm512_maskz_mov_pd(m, (__m512d)v); }
+INLINE __m128i NAME(narrow)(VI v) { return _mm512_cvtepi64_epi8((__m512i)v); }
+INLINE VI NAME(widen)(__m128i v) { return (VI)_mm512_cvtepu8_epi64(v); }
+#endif
+INLINE int NAME(vany)(CHOICE m) { return m != 0; }
+
+/* The low byte of each of the first n lanes to memory; bytes lo <= i < hi of a row to lanes, zeros elsewhere. */
+INLINE void NAME(store_bytes)(uint8_t *p, VI v, ptrdiff_t n) {
+    const __m128i b = NAME(narrow)(v);
+    if (n >= VL)
+        memcpy(p, &b, VBYTES / T_BYTES);
+    else
+        _mm_mask_storeu_epi8(p, (__mmask16)((1u << n) - 1u), b);
+}
+INLINE VI NAME(load_bytes)(const uint8_t *p) {
+    __m128i b = _mm_setzero_si128();
+    memcpy(&b, p, VBYTES / T_BYTES);
+    return NAME(widen)(b);
+}
+INLINE VI NAME(load_bytes_masked)(const uint8_t *p, ptrdiff_t lo, ptrdiff_t hi) {
+    return NAME(widen)(_mm_maskz_loadu_epi8((__mmask16)NAME(mask_range)(lo, hi), p));
+}
+#else
+typedef VI CHOICE;
+INLINE CHOICE NAME(vbeats)(V x, V best) { return (VI) ~(x <= best) & (VI)(best == best); }
+INLINE CHOICE NAME(vgreater)(V a, V b) { return (VI)(a > b); }
+INLINE CHOICE NAME(vunordered)(V a, V b) { return (VI)(a != a) | (VI)(b != b); }
+INLINE CHOICE NAME(vequal)(VI a, VI b) { return (VI)(a == b); }
+#if VBYTES == 32 && defined(__AVX2__)
+#if T_IS_FLOAT
+INLINE V NAME(vlarger)(V a, V b) { return (V)_mm256_max_ps((__m256)a, (__m256)b); }
+INLINE int NAME(vany)(CHOICE m) { return _mm256_movemask_ps((__m256)m); }
+#else
+INLINE V NAME(vlarger)(V a, V b) { return (V)_mm256_max_pd((__m256d)a, (__m256d)b); }
+INLINE int NAME(vany)(CHOICE m) { return _mm256_movemask_pd((__m256d)m); }
+#endif
+INLINE V NAME(vload_or)(const T *p, MASK m, V other) { return NAME(vselect)((VI)m, NAME(vload_masked)(p, m), other); }
+#else
+#if VBYTES == 16 && defined(__SSE2__) && T_IS_FLOAT
+INLINE V NAME(vlarger)(V a, V b) { return (V)_mm_max_ps((__m128)a, (__m128)b); }
+INLINE int NAME(vany)(CHOICE m) { return _mm_movemask_ps((__m128)m); }
+#elif VBYTES == 16 && defined(__SSE2__)
+INLINE V NAME(vlarger)(V a, V b) { return (V)_mm_max_pd((__m128d)a, (__m128d)b); }
+INLINE int NAME(vany)(CHOICE m) { return _mm_movemask_pd((__m128d)m); }
+#else
+INLINE V NAME(vlarger)(V a, V b) { return NAME(vselect)((VI)(a > b), a, b); }
+INLINE int NAME(vany)(CHOICE m) {
+    TI any = 0;
+    for (ptrdiff_t i = 0; i < VL; i++) any |= m[i];
+    return any != 0;
+}
+#endif
+INLINE V NAME(vload_or)(const T *p, MASK m, V other) {
+    if (m.lo == 0 && m.hi == VL) return NAME(vload)(p);
+    for (ptrdiff_t i = m.lo; i < m.hi; i++) other[i] = p[i];
+    return other;
+}
+#endif
+INLINE VI NAME(vpick_int)(CHOICE m, VI a, VI b) { return (a & m) | (b & ~m); }
+INLINE V NAME(vpick)(CHOICE m, V a, V b) { return NAME(vselect)(m, a, b); }
+INLINE V NAME(vkeep)(CHOICE m, V v) { return (V)((VI)v & m); }
+INLINE void NAME(store_bytes)(uint8_t *p, VI v, ptrdiff_t n) {
+    const NAME(byte_vector) b = __builtin_convertvector(v, NAME(byte_vector));
+    if (n >= VL)
+        memcpy(p, &b, sizeof(b));
+    else
+        for (ptrdiff_t i = 0; i < n; i++) p[i] = b[i];
+}
+INLINE VI NAME(load_bytes)(const uint8_t *p) {
+    NAME(byte_vector) b;
+    memcpy(&b, p, sizeof(b));
+    return __builtin_convertvector(b, VI);
+}
+INLINE VI NAME(load_bytes_masked)(const uint8_t *p, ptrdiff_t lo, ptrdiff_t hi) {
+    VI v = {0};
+    if (lo <= 0 && hi >= VL) return NAME(load_bytes)(p);
+    for (ptrdiff_t i = lo < 0 ? 0 : lo; i < hi && i < VL; i++) v[i] = p[i];
+    return v;
+}
+#endif

@@ -1,0 +1,88 @@
+"""The README is true: its commands, its tour, its table of operations, and the page on how to add one."""
+
+import inspect
+import re
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from fastconv import functional, reference
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.M | re.S)
+
+
+def section(name: str) -> str:
+    return re.search(rf"<!-- {name}: .*? -->\n(.*?)<!-- end of {name} -->", TEXT, re.S)[1]
+
+
+def quoted(text: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", text)
+
+
+def test_the_two_commands():
+    commands = ['pip install ".[train]" && fastconv demo\n', 'pip install -e ".[test]" && pytest\n']
+    assert [block for block in blocks("sh") if block.startswith("pip install")] == commands
+
+
+def test_the_tour_runs(tmp_path):
+    (tour,) = blocks("python")
+    assert len([line for line in tour.splitlines() if line.strip()]) <= 20
+    command = [sys.executable, "-W", "error", "-c", tour]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "accuracy" in done.stdout
+
+
+def test_the_table_lists_every_operation_and_no_other():
+    listed = set()
+    for row in section("operations").splitlines()[2:]:
+        for part in row.split("|")[2].split(";"):
+            names = [name for name in quoted(part) if not name.startswith("_")]
+            suffixes = [name for name in quoted(part) if name.startswith("_")]
+            listed.update(names, map("".join, product(names, suffixes)))
+    public = {name for name in functional.__all__ if inspect.isfunction(getattr(functional, name))}
+    assert listed == public
+
+
+def test_every_operation_has_a_twin():
+    for name in functional.__all__:
+        assert hasattr(reference, name), f"fastconv.reference has no {name}"
+
+
+def test_the_page_on_operations_names_what_is_there():
+    page = section("add-an-op")
+    paths = [name for name in quoted(page) if "/" in name]
+    assert len(paths) >= 9
+    for path in paths:
+        assert (ROOT / path).exists(), f"README.md: there is no {path}"
+    assert "fc_kernels" in (ROOT / "src_c/fastconv.h").read_text(encoding="utf-8")
+
+
+def test_every_operation_is_timed(monkeypatch):
+    """The last point of that page: benchmarks/shapes.py has every forward operation."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    shapes = pytest.importorskip("shapes")
+    timed = {row.op for row in (*shapes.WINDOWED, *shapes.PLAIN)}
+    gradients = re.compile("_backward$|_grad_input$|_grad_weight$")
+    public = {name for name in functional.__all__ if inspect.isfunction(getattr(functional, name))}
+    assert {name for name in public if not gradients.search(name)} - timed <= shapes.NOT_TIMED
+    assert timed <= public
+
+
+def test_links_lead_somewhere():
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        for target in re.findall(r"\]\(([^)#:]+)[^)]*\)", (ROOT / name).read_text(encoding="utf-8")):
+            assert (ROOT / target).exists(), f"{name}: there is no {target}"
+
+
+@pytest.mark.parametrize("check", re.findall(r"^\| `(\w+)` \|", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.M))
+def test_contributing_names_the_checks(check):
+    assert f"\ncheck_{check}() {{" in (ROOT / ".ci/run").read_text(encoding="utf-8")
