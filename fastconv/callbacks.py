@@ -120,7 +120,7 @@ class EarlyStopping(Callback):
         if self.best is not None and self.mode == "min":
             gain = self.best - value if not math.isnan(value) else -math.inf
         if gain > self.min_delta:
-            self.best, self.waited = value, 0
+            self.best, self.waited = float(value), 0
             if self.restore_best:
                 self.best_weights = trainer.model.state_dict()
             return
@@ -136,8 +136,12 @@ class EarlyStopping(Callback):
         return {"best": self.best, "waited": self.waited, "best_weights": self.best_weights}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.best, self.waited = state["best"], state["waited"]
-        self.best_weights = state["best_weights"]
+        best, waited, weights = state["best"], state["waited"], state["best_weights"]
+        if not (best is None or isinstance(best, float)) or type(waited) is not int or waited < 0:
+            raise ValueError(f"EarlyStopping: not its state: best={best!r}, waited={waited!r}")
+        if not (weights is None or isinstance(weights, dict)):
+            raise ValueError(f"EarlyStopping: not its state: best_weights is a {type(weights).__name__}")
+        self.best, self.waited, self.best_weights = best, waited, weights
 
 
 class Checkpoint(Callback):
@@ -165,6 +169,8 @@ class Checkpoint(Callback):
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"Checkpoint: {name} must be an integer of at least 1, got {value!r}")
+        if every is None and every_steps is None:
+            raise ValueError("Checkpoint: give every (epochs) or every_steps, or both")
         self.folder = os.fsdecode(folder)
         self.every, self.every_steps, self.keep_last = every, every_steps, keep_last
         self._files = FileLayer() if files is None else files

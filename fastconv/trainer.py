@@ -4,7 +4,7 @@ A step must never be half done: weights, statistics and random states are those 
 import math
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -19,19 +19,9 @@ from .layers.base import Layer, Parameter
 from .optim import Optimizer
 from .progress import epoch_progress
 from .training_data import Source, Transform, count_correct, validation_source
-from .training_state import Position, RandomStates, Settings
+from .training_state import History, Position, RandomStates, Settings
 
 __all__ = ["History", "Trainer"]
-
-
-class History(dict[str, list[float]]):
-    """{"loss": [one number an epoch], "accuracy": ..., "val_loss": ..., "lr": ...}, all of one length."""
-
-    def add(self, logs: Mapping[str, float]) -> None:
-        """Append the metrics of an epoch; one that was not measured is NaN."""
-        epochs = max(map(len, self.values()), default=0)
-        for name in [*self, *(name for name in logs if name not in self)]:
-            self.setdefault(name, [math.nan] * epochs).append(logs.get(name, math.nan))
 
 
 class Trainer:
@@ -107,7 +97,7 @@ class Trainer:
             raise ValueError(f"Trainer.fit: no batch of {batch_size} in {len(source)} samples")
         self._parameters = [*self.model.parameters(), *self.optimizer.parameters()]
         self._buffers = [array for _, array in self.model.named_buffers()]
-        self._callbacks = sorted(callbacks, key=lambda callback: callback.priority)
+        self._callbacks = _in_order(callbacks)
         self._settings = settings
         self.position, self.history, self._stopped = Position(), History(), False
         self.resumed = resume is not None
@@ -287,6 +277,15 @@ class Trainer:
         self.position.load_state_dict(state["position"], self._settings)
         self.history = History({str(name): list(values) for name, values in state["history"].items()})
         self._stopped = bool(state["stopped"])
+
+
+def _in_order(callbacks: Iterable[Callback]) -> list[Callback]:
+    """By priority, and as given among equals."""
+    callbacks = list(callbacks)
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise TypeError(f"Trainer.fit: callbacks must be Callbacks, got {callback!r}")
+    return sorted(callbacks, key=lambda callback: callback.priority)
 
 
 def _count(name: str, value: Any, minimum: int) -> int:

@@ -1,6 +1,7 @@
-"""Where a training stands: its place in the data, its random states, the settings that both depend on.
+"""Where a training stands: history, place in the data, random states, and the settings they depend on.
 Everything here must go through a checkpoint and come back the same, to the bit."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -8,6 +9,16 @@ from typing import Any
 import numpy as np
 
 from .layers.base import Layer
+
+
+class History(dict[str, list[float]]):
+    """{"loss": [one number an epoch], "accuracy": ..., "val_loss": ..., "lr": ...}, all of one length."""
+
+    def add(self, logs: Mapping[str, float]) -> None:
+        """Append the metrics of an epoch; one that was not measured is NaN."""
+        epochs = max(map(len, self.values()), default=0)
+        for name in [*self, *(name for name in logs if name not in self)]:
+            self.setdefault(name, [math.nan] * epochs).append(logs.get(name, math.nan))
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,9 @@ def forge(path, change):
         lambda t: t["callbacks"][1].append(3),
         lambda t: t["callbacks"][1][1].update(last_epoch=-3),
         lambda t: t["callbacks"][0][1].pop("best"),
+        lambda t: t["callbacks"][0][1].update(best="x"),
+        lambda t: t["callbacks"][0][1].update(waited=None),
+        lambda t: t["callbacks"][0][1].update(best_weights=3),
         lambda t: t.update(history=[1]),
         lambda t: t.update(history={"loss": 3}),
         lambda t: t.update(settings=None),
@@ -158,7 +161,8 @@ def test_a_folder_of_another_training_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"every": 0}, {"every_steps": 0}, {"keep_last": 0}, {"keep_last": None}, {"every": True}]
+    "settings",
+    [{"every": 0}, {"every_steps": 0}, {"keep_last": 0}, {"keep_last": None}, {"every": True}, {"every": None}],
 )
 def test_wrong_arguments(settings, tmp_path):
     with pytest.raises(ValueError, match=next(iter(settings))):

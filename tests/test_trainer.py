@@ -154,6 +154,7 @@ def test_progress_is_shown_with_and_without_tqdm(tqdm, capsys, monkeypatch):
         (lambda t, x, y: t.fit(x[:0], y[:0]), "no samples"),
         (lambda t, x, y: t.fit(x, y, batch_size=99, drop_last=True), "no batch of 99"),
         (lambda t, x, y: t.fit(x, y, transform=3), "transform must be callable"),
+        (lambda t, x, y: t.fit(x, y, callbacks=[3]), "callbacks must be Callbacks"),
         (lambda t, x, y: t.fit(x, y, validation_data=x), "validation_data must be"),
         (lambda t, x, y: t.evaluate(x[:0], y[:0]), "no samples"),
         (lambda t, x, y: t.save("x"), "nothing was trained"),

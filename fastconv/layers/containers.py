@@ -104,7 +104,9 @@ class Sequential(_Children):
         kinds = [layer.result for layer in reversed(self._layers.values())]
         return next((kind for kind in kinds if kind != "input"), "input")
 
-    def __getitem__(self, index: int | slice) -> Layer:
+    def __getitem__(self, index: int | str | slice) -> Layer:
+        if isinstance(index, str):
+            return self._layers[index]
         if isinstance(index, slice):
             return Sequential(dict(list(self._layers.items())[index]))
         return list(self._layers.values())[index]

@@ -162,54 +162,91 @@ static void NAME(avg_pixels)(void *call, ptrdiff_t task, void *scratch) {
     }
 }
 
-/* NCHW gradient: input rows. Window rows that reach the row are added up, each divided by its count, then spread across. */
+/* The windows o x p that reach an input row have one divisor, or 0 if they differ: then each is divided before it is added. */
+INLINE T NAME(shared_divisor)(const fc_pool *g, SPAN o, SPAN p) {
+    const T divisor = NAME(row_divisor)(g, o.first, p.first);
+    if (g->divisor) return divisor;
+    for (ptrdiff_t i = o.first; i < o.last; i++)
+        for (ptrdiff_t j = p.first; j < p.last; j++)
+            if (NAME(row_divisor)(g, i, j) != divisor) return 0;
+    return divisor;
+}
+
+/* down[q] = what each element of an input row under window column q receives from the window rows o x p of a plane. */
+INLINE void NAME(spread_down)(const NAME(avg_pool_call) *m, ptrdiff_t plane, SPAN o, SPAN p, T *down) {
+    const fc_pool *g = m->g;
+    const ptrdiff_t P = g->out[1], Q = g->out[2];
+    const T shared = o.first < o.last && p.first < p.last ? NAME(shared_divisor)(g, o, p) : 1;
+    for (ptrdiff_t q = 0; q < Q; q += VL) {
+        const V columns = NAME(vload)(m->columns + q);
+        const MASK some = NAME(mask_range)(0, Q - q);
+        V sum = NAME(vzero)();
+        for (ptrdiff_t i = o.first; i < o.last; i++) {
+            const T *dy = m->x + ((plane * g->out[0] + i) * P + p.first) * Q + q;
+            for (ptrdiff_t j = p.first; j < p.last; j++, dy += Q) {
+                const V v = q + VL <= Q ? NAME(vload)(dy) : NAME(vload_masked)(dy, some);
+                sum += shared != 0 ? v : v / (NAME(vset)(NAME(row_divisor)(g, i, j)) * columns);
+            }
+        }
+        NAME(vstore)(down + q, shared != 0 ? sum / (NAME(vset)(shared) * columns) : sum);
+    }
+}
+
+INLINE void NAME(store_some)(T *p, ptrdiff_t n, V v) {
+    if (n >= VL)
+        NAME(vstore)(p, v);
+    else if (n > 0)
+        NAME(vstore_first)(p, n, v);
+}
+
+/* dx[w] = the sum of down[q] over the windows that hold column w: those w = stride * q - pad + s. */
+INLINE void NAME(spread_across)(const fc_pool *g, const T *down, T *dx) {
+    const ptrdiff_t W = g->in[2], Q = g->out[2], S = g->kernel[2], stride = g->stride[2], pad = g->pad[2];
+    if (stride == 1) {
+        for (ptrdiff_t w = 0; w < W; w += VL) {
+            V sum = NAME(vzero)();
+            for (ptrdiff_t s = S - 1; s >= 0; s--) sum += NAME(vload)(down + w + pad - s);
+            NAME(store_some)(dx + w, W - w, sum);
+        }
+    } else if (stride == 2) { /* columns 2 u and 2 u + 1 lie under windows u + (j + pad - s) / 2, s of the parity of j + pad */
+        const ptrdiff_t last0 = S - 1 - ((S - 1 - pad) & 1), last1 = S - 1 - ((S - 2 - pad) & 1);
+        for (ptrdiff_t w = 0; w < W; w += 2 * VL) {
+            const T *at = down + w / 2;
+            V even = NAME(vzero)(), odd = even;
+            for (ptrdiff_t s = last0; s >= 0; s -= 2) even += NAME(vload)(at + ((pad - s) >> 1));
+            for (ptrdiff_t s = last1; s >= 0; s -= 2) odd += NAME(vload)(at + ((1 + pad - s) >> 1));
+            NAME(store_some)(dx + w, W - w, NAME(vinterleave_low)(even, odd));
+            NAME(store_some)(dx + w + VL, W - w - VL, NAME(vinterleave_high)(even, odd));
+        }
+    } else { /* windows one by one */
+        memset(dx, 0, (size_t)W * sizeof(T));
+        for (ptrdiff_t q = 0; q < Q; q++) {
+            const ptrdiff_t w = q * stride - pad, end = NAME(smaller)(w + S, W);
+            for (ptrdiff_t i = w < 0 ? 0 : w; i < end; i++) dx[i] += down[q];
+        }
+    }
+}
+
+/* NCHW gradient: input rows. */
 static void NAME(avg_grad_rows)(void *call, ptrdiff_t task, void *scratch) {
     const NAME(avg_pool_call) *m = call;
     const fc_pool *g = m->g;
-    const ptrdiff_t W = g->in[2], P = g->out[1], Q = g->out[2], S = g->kernel[2], stride = g->stride[2], pad = g->pad[2];
     const ptrdiff_t last = NAME(smaller)((task + 1) * m->a_task, m->rows);
-    T *down = (T *)scratch + m->margin; /* down[q]: what each element under window column q receives */
+    T *down = (T *)scratch + m->margin;
     memset(scratch, 0, (size_t)m->length * sizeof(T));
     PLACE at = NAME(place_of)(task * m->a_task, g->in);
+    SPAN o_before = {-1, -1}, p_before = o_before;
+    ptrdiff_t plane_before = -1;
     for (ptrdiff_t row = task * m->a_task; row < last; row++, NAME(next_place)(&at, g->in)) {
         const SPAN o = NAME(windows_over)(g, 0, at.depth), p = NAME(windows_over)(g, 1, at.height);
-        for (ptrdiff_t q = 0; q < Q; q += VL) {
-            const V columns = NAME(vload)(m->columns + q);
-            const MASK some = NAME(mask_range)(0, Q - q);
-            V sum = NAME(vzero)();
-            for (ptrdiff_t i = o.first; i < o.last; i++)
-                for (ptrdiff_t j = p.first; j < p.last; j++) {
-                    const T *dy = m->x + ((at.plane * g->out[0] + i) * P + j) * Q + q;
-                    const V v = q + VL <= Q ? NAME(vload)(dy) : NAME(vload_masked)(dy, some);
-                    sum += v / (NAME(vset)(NAME(row_divisor)(g, i, j)) * columns);
-                }
-            NAME(vstore)(down + q, sum);
-        }
-        T *dx = m->y + row * W;
-        if (stride > 2) { /* windows one by one */
-            memset(dx, 0, (size_t)W * sizeof(T));
-            for (ptrdiff_t q = 0; q < Q; q++) {
-                const ptrdiff_t w = q * stride - pad, end = NAME(smaller)(w + S, W);
-                for (ptrdiff_t i = w < 0 ? 0 : w; i < end; i++) dx[i] += down[q];
-            }
-            continue;
-        }
-        for (ptrdiff_t w = 0; w < W; w += stride * VL) {
-            const ptrdiff_t u = w / stride;
-            V sum[2] = {NAME(vzero)(), NAME(vzero)()};
-            UNROLL(2)
-            for (ptrdiff_t j = 0; j < 2; j++) { /* column stride * u + j lies under windows u + (j + pad - s) / stride */
-                if (stride == 1)
-                    for (ptrdiff_t s = S - 1; j == 0 && s >= 0; s--) sum[j] += NAME(vload)(down + u + pad - s);
-                else
-                    for (ptrdiff_t s = S - 1 - ((S - 1 - j - pad) & 1); s >= 0; s -= 2)
-                        sum[j] += NAME(vload)(down + u + ((j + pad - s) >> 1));
-            }
-            const V a = stride == 1 ? sum[0] : NAME(vinterleave_low)(sum[0], sum[1]);
-            NAME(vstore_first)(dx + w, NAME(smaller)(W - w, VL), a);
-            if (stride == 2 && W - w > VL)
-                NAME(vstore_first)(dx + w + VL, NAME(smaller)(W - w - VL, VL), NAME(vinterleave_high)(sum[0], sum[1]));
-        }
+        /* Neighbouring rows often lie under the same windows. */
+        if (at.plane != plane_before || o.first != o_before.first || o.last != o_before.last || p.first != p_before.first ||
+            p.last != p_before.last)
+            NAME(spread_down)(m, at.plane, o, p, down);
+        plane_before = at.plane;
+        o_before = o;
+        p_before = p;
+        NAME(spread_across)(g, down, m->y + row * g->in[2]);
     }
 }
 
@@ -223,19 +260,25 @@ static void NAME(avg_grad_pixels)(void *call, ptrdiff_t task, void *scratch) {
         const PLACE at = NAME(place_of)(pixel / W, g->in);
         const SPAN o = NAME(windows_over)(g, 0, at.depth), p = NAME(windows_over)(g, 1, at.height),
                    q = NAME(windows_over)(g, 2, pixel % W);
+        const int none = o.first >= o.last || p.first >= p.last || q.first >= q.last;
+        T shared = none ? 1 : NAME(shared_divisor)(g, o, p);
+        for (ptrdiff_t k = q.first + 1; k < q.last; k++)
+            if (m->columns[k] != m->columns[q.first]) shared = 0;
+        const V divisor = NAME(vset)(none ? 1 : shared * m->columns[q.first]);
         for (ptrdiff_t c = 0; c < C; c += VL) {
-            const MASK some = NAME(mask_range)(0, C - c);
+            if (C - c < VL && C >= VL) c = C - VL;
+            const ptrdiff_t lanes = C - c;
+            const MASK some = NAME(mask_range)(0, lanes);
             V sum = NAME(vzero)();
             for (ptrdiff_t i = o.first; i < o.last; i++)
                 for (ptrdiff_t j = p.first; j < p.last; j++) {
-                    const T rows = NAME(row_divisor)(g, i, j);
                     const T *dy = m->x + (((at.plane * g->out[0] + i) * g->out[1] + j) * g->out[2] + q.first) * C + c;
                     for (ptrdiff_t k = q.first; k < q.last; k++, dy += C) {
-                        const V v = c + VL <= C ? NAME(vload)(dy) : NAME(vload_masked)(dy, some);
-                        sum += v / NAME(vset)(rows * m->columns[k]);
+                        const V v = lanes >= VL ? NAME(vload)(dy) : NAME(vload_masked)(dy, some);
+                        sum += shared != 0 ? v : v / NAME(vset)(NAME(row_divisor)(g, i, j) * m->columns[k]);
                     }
                 }
-            NAME(vstore_masked)(m->y + pixel * C + c, some, sum);
+            NAME(store_some)(m->y + pixel * C + c, lanes, shared != 0 ? sum / divisor : sum);
         }
     }
 }

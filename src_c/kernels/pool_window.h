@@ -8,7 +8,9 @@ typedef struct SPAN {
 
 INLINE ptrdiff_t NAME(smaller)(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 INLINE ptrdiff_t NAME(larger)(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
-INLINE ptrdiff_t NAME(ceil_div)(ptrdiff_t a, ptrdiff_t b) { return b == 1 ? a : (a + b - 1) / b; }
+/* a / b of non-negative a: strides are mostly 1 and 2, and a division takes longer than the rest of finding a row. */
+INLINE ptrdiff_t NAME(divide)(ptrdiff_t a, ptrdiff_t b) { return b == 1 ? a : b == 2 ? a >> 1 : a / b; }
+INLINE ptrdiff_t NAME(ceil_div)(ptrdiff_t a, ptrdiff_t b) { return NAME(divide)(a + b - 1, b); }
 INLINE ptrdiff_t NAME(whole_vectors)(ptrdiff_t n) { return (n + VL - 1) / VL * VL; }
 
 /* Where the window of output o begins along an axis; negative inside the padding. */
@@ -27,15 +29,9 @@ INLINE SPAN NAME(taps_inside)(const fc_pool *g, int axis, ptrdiff_t o) {
 /* The outputs whose window, first tap to last, reaches input element i (with a dilation it may step over it). */
 INLINE SPAN NAME(windows_over)(const fc_pool *g, int axis, ptrdiff_t i) {
     const ptrdiff_t at = i + g->pad[axis], reach = at - (g->kernel[axis] - 1) * g->dilation[axis];
-    SPAN s = {reach <= 0 ? 0 : NAME(ceil_div)(reach, g->stride[axis]), at / g->stride[axis] + 1};
+    SPAN s = {reach <= 0 ? 0 : NAME(ceil_div)(reach, g->stride[axis]), NAME(divide)(at, g->stride[axis]) + 1};
     s.last = NAME(smaller)(s.last, g->out[axis]);
     return s;
-}
-
-/* The tap with which output o reaches input element i, or -1. */
-INLINE ptrdiff_t NAME(tap_at)(const fc_pool *g, int axis, ptrdiff_t o, ptrdiff_t i) {
-    const ptrdiff_t distance = i - NAME(window_start)(g, axis, o), d = g->dilation[axis];
-    return d == 1 ? distance : distance % d ? -1 : distance / d;
 }
 
 INLINE ptrdiff_t NAME(volume)(const ptrdiff_t size[3]) { return size[0] * size[1] * size[2]; }
