@@ -33,11 +33,11 @@ _POOLS = (
 )
 _POOLINGS = ("max_pool2d", "max_pool2d_backward", "avg_pool2d", "avg_pool2d_backward")
 
-WINDOWED = (
-    *TABLE,
+_NETWORKS = (
     *(Row(op, x, weight, options) for x, weight, options in _LAYERS for op in _CONVOLUTIONS),
     *(Row(op, x, None, options) for x, options in _POOLS for op in _POOLINGS),
 )
+WINDOWED = (*TABLE, *(row for row in _NETWORKS if row not in TABLE))
 
 
 class Plain(NamedTuple):
