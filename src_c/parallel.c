@@ -18,6 +18,9 @@
 static atomic_int fixed_threads, thread_cap;
 static int (*interrupt_check)(void);
 
+/* When this thread last looked for an interrupt: kept between loops, for a kernel may run many short ones. */
+static _Thread_local long long last_check_ns;
+
 /* OpenMP's worker threads do not exist in a forked child, and libgomp waits for them for ever: a child of a process that
    has run a parallel loop works on one thread. */
 static atomic_int loops_ran, forked;
@@ -71,16 +74,15 @@ static long long now_ns(void) {
 
 static void work_through(loop *l, int thread) {
     void *scratch = l->scratch ? l->scratch + (size_t)thread * l->stride : NULL;
-    long long last = thread == 0 && interrupt_check ? now_ns() : 0;
     for (;;) {
         ptrdiff_t task = atomic_fetch_add_explicit(&l->next, 1, memory_order_relaxed);
         if (task >= l->tasks || atomic_load_explicit(&l->stop, memory_order_relaxed)) return;
         l->run(l->context, task, scratch);
         if (thread == 0 && interrupt_check) {
-            long long t = now_ns();
-            if (t - last > CHECK_INTERVAL_NS) {
+            const long long now = now_ns();
+            if (now - last_check_ns > CHECK_INTERVAL_NS) {
+                last_check_ns = now;
                 if (interrupt_check()) atomic_store(&l->stop, 1);
-                last = t;
             }
         }
     }
