@@ -47,7 +47,6 @@ cdef extern from "fastconv.h" nogil:
         FC_POINT_RELU6
         FC_POINT_RELU6_GRAD
         FC_POINT_ADD
-        FC_POINT_ADD_RELU
     ctypedef struct fc_epilogue:
         const void *bias
         const void *add
@@ -463,7 +462,6 @@ POINTWISE = {
     "relu6": FC_POINT_RELU6,
     "relu6_backward": FC_POINT_RELU6_GRAD,
     "add": FC_POINT_ADD,
-    "add_relu": FC_POINT_ADD_RELU,
 }
 
 

@@ -57,8 +57,7 @@ enum fc_pointwise_op {
     FC_POINT_LEAKY_RELU_GRAD,
     FC_POINT_RELU6,
     FC_POINT_RELU6_GRAD,
-    FC_POINT_ADD,
-    FC_POINT_ADD_RELU
+    FC_POINT_ADD
 };
 
 /* The kernels of one target for one element type. Pointers are to elements of that type, natively aligned, C-contiguous.

@@ -283,12 +283,6 @@ static void NAME(avg_grad_pixels)(void *call, ptrdiff_t task, void *scratch) {
     }
 }
 
-INLINE int NAME(whole_plane)(const fc_pool *g) {
-    int whole = !g->channels_last;
-    for (int a = 0; a < 3; a++) whole &= g->out[a] == 1 && g->pad[a] == 0 && g->kernel[a] == g->in[a];
-    return whole;
-}
-
 /* Runs one of the loops above over `rows` rows of `elements` each. */
 INLINE int NAME(run_avg)(NAME(avg_pool_call) *m, ptrdiff_t rows, ptrdiff_t elements, fc_task *loop) {
     const fc_pool *g = m->g;
@@ -308,12 +302,12 @@ INLINE int NAME(run_avg)(NAME(avg_pool_call) *m, ptrdiff_t rows, ptrdiff_t eleme
 static int NAME(avg_pool_forward)(const fc_pool *g, const void *x, void *y) {
     NAME(avg_pool_call) m = {.g = g, .x = x, .y = y, .margin = g->pad[2]};
     if (NAME(whole_plane)(g)) return NAME(run_avg)(&m, g->n * g->c, NAME(volume)(g->in), NAME(avg_whole));
-    if (g->channels_last) return NAME(run_avg)(&m, g->n * NAME(volume)(g->out), g->c * 4, NAME(avg_pixels));
+    if (g->channels_last) return NAME(run_avg)(&m, g->n * NAME(volume)(g->out), g->c * NAME(volume)(g->kernel), NAME(avg_pixels));
     /* The furthest vector read of the last windows, and the row itself in whole vectors. */
     m.length = NAME(larger)(NAME(whole_vectors)(g->out[2]) * NAME(smaller)(g->stride[2], 2) + g->kernel[2],
                             (g->out[2] - 1) * g->stride[2] + g->kernel[2]);
     m.length = NAME(larger)(m.length, g->pad[2] + NAME(whole_vectors)(g->in[2])) + 2 * VL;
-    return NAME(run_avg)(&m, g->n * g->c * g->out[0] * g->out[1], g->in[2] * 2, NAME(avg_rows));
+    return NAME(run_avg)(&m, g->n * g->c * g->out[0] * g->out[1], g->in[2] * (1 + g->kernel[0] * g->kernel[1]), NAME(avg_rows));
 }
 
 static int NAME(avg_pool_backward)(const fc_pool *g, const void *dy, void *dx) {

@@ -20,7 +20,7 @@ INLINE VI NAME(vlanes)(void) {
 }
 
 /* vbeats: does x replace the best value so far? A larger value does, and the first NaN does for good; an equal one does not.
-   vgreater: a > b. vunordered: a or b is NaN. vequal: same integer. vlarger: the larger, b where they are equal or one is NaN.
+   vgreater: a > b. vunordered: a or b is NaN. vequal, vsame: equal integers, values. vlarger: the larger, b where they are equal or one is NaN.
    vpick: a where chosen, else b. vkeep: v where chosen, else 0. vload_or: masked lanes from memory, the others from `other`. */
 #if VBYTES == 64 && defined(__AVX512F__)
 #if T_IS_FLOAT
@@ -31,6 +31,7 @@ INLINE CHOICE NAME(vbeats)(V x, V best) {
 }
 INLINE CHOICE NAME(vgreater)(V a, V b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ); }
 INLINE CHOICE NAME(vunordered)(V a, V b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_UNORD_Q); }
+INLINE CHOICE NAME(vsame)(V a, V b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_EQ_OQ); }
 INLINE V NAME(vlarger)(V a, V b) { return (V)_mm512_max_ps((__m512)a, (__m512)b); }
 INLINE V NAME(vload_or)(const T *p, MASK m, V other) { return (V)_mm512_mask_loadu_ps((__m512)other, m, p); }
 INLINE CHOICE NAME(vequal)(VI a, VI b) { return _mm512_cmpeq_epi32_mask((__m512i)a, (__m512i)b); }
@@ -47,6 +48,7 @@ INLINE CHOICE NAME(vbeats)(V x, V best) {
 }
 INLINE CHOICE NAME(vgreater)(V a, V b) { return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_GT_OQ); }
 INLINE CHOICE NAME(vunordered)(V a, V b) { return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_UNORD_Q); }
+INLINE CHOICE NAME(vsame)(V a, V b) { return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_EQ_OQ); }
 INLINE V NAME(vlarger)(V a, V b) { return (V)_mm512_max_pd((__m512d)a, (__m512d)b); }
 INLINE V NAME(vload_or)(const T *p, MASK m, V other) { return (V)_mm512_mask_loadu_pd((__m512d)other, m, p); }
 INLINE CHOICE NAME(vequal)(VI a, VI b) { return _mm512_cmpeq_epi64_mask((__m512i)a, (__m512i)b); }
@@ -80,6 +82,7 @@ INLINE CHOICE NAME(vbeats)(V x, V best) { return (VI) ~(x <= best) & (VI)(best =
 INLINE CHOICE NAME(vgreater)(V a, V b) { return (VI)(a > b); }
 INLINE CHOICE NAME(vunordered)(V a, V b) { return (VI)(a != a) | (VI)(b != b); }
 INLINE CHOICE NAME(vequal)(VI a, VI b) { return (VI)(a == b); }
+INLINE CHOICE NAME(vsame)(V a, V b) { return (VI)(a == b); }
 #if VBYTES == 32 && defined(__AVX2__)
 #if T_IS_FLOAT
 INLINE V NAME(vlarger)(V a, V b) { return (V)_mm256_max_ps((__m256)a, (__m256)b); }

@@ -34,7 +34,7 @@ INLINE void NAME(keep_max)(V x, TI number, NAME(running) *m, const int with_taps
 }
 
 /* How columns q, q+1, ... of a row of windows find their elements: neighbours (stride 1), every second element (stride 2,
-   dilation 1: even and odd lanes serve two taps), or one by one. */
+   dilation 1: even and odd lanes serve two taps), or, first all columns of the input down the windows, then one by one. */
 enum NAME(columns) { NAME(ADJACENT) = 1, NAME(ALTERNATE) = 2, NAME(SINGLE) = 0 };
 
 /* Elements at, at + 1, ... of a row; at an edge -infinity, which replaces nothing, outside 0 <= element < w. */
@@ -43,22 +43,12 @@ INLINE V NAME(load_row)(const T *p, ptrdiff_t at, ptrdiff_t w, const int edge) {
     return NAME(vload_or)(p + at, NAME(mask_range)(-at, w - at), NAME(vset)((T)-INFINITY));
 }
 
-INLINE V NAME(load_single)(const T *p, ptrdiff_t at, ptrdiff_t step, ptrdiff_t w, ptrdiff_t lanes) {
-    T lane[VBYTES / T_BYTES];
-    for (ptrdiff_t i = 0; i < VL; i++) {
-        const ptrdiff_t e = at + (i < lanes ? i : 0) * step;
-        lane[i] = e >= 0 && e < w ? p[e] : (T)-INFINITY;
-    }
-    return NAME(vload)(lane);
-}
-
 /* Tap s (and, of ALTERNATE columns, tap s + 1 if it exists) of one row p of the windows whose first column is at element `at`. */
-INLINE void NAME(max_taps)(const fc_pool *g, const T *p, ptrdiff_t at, ptrdiff_t s, ptrdiff_t S, ptrdiff_t lanes,
-                           TI number, NAME(running) *m, const int columns, const int edge, const int with_taps,
+INLINE void NAME(max_taps)(const fc_pool *g, const T *p, ptrdiff_t at, ptrdiff_t s, ptrdiff_t S, TI number,
+                           NAME(running) *m, const int columns, const int edge, const int with_taps,
                            const int exact) {
     const ptrdiff_t w = g->in[2];
     const TI ns = number + (TI)s;
-    V v;
     if (columns == NAME(ALTERNATE)) {
         /* A last tap without a partner lies in the odd lanes from one element before: nothing behind the row is read. */
         const ptrdiff_t e = s + 1 < S ? at + s : at + s - 1;
@@ -68,32 +58,29 @@ INLINE void NAME(max_taps)(const fc_pool *g, const T *p, ptrdiff_t at, ptrdiff_t
         NAME(keep_max)(NAME(vodd)(a, b), s + 1 < S ? ns + 1 : ns, m, with_taps, exact);
         return;
     }
-    const ptrdiff_t e = at + s * g->dilation[2];
-    if (columns == NAME(SINGLE))
-        v = NAME(load_single)(p, e, g->stride[2], w, lanes);
-    else
-        v = NAME(load_row)(p, e, w, edge);
+    const V v = NAME(load_row)(p, at + s * g->dilation[2], w, edge);
     if (!exact) m->nan |= NAME(vunordered)(v, v);
     NAME(keep_max)(v, ns, m, with_taps, exact);
 }
 
 /* One vector of windows: rows t, r of the window are depth_step and row_step apart from p; `number` is the first row's tap. */
-INLINE void NAME(max_block)(const fc_pool *g, const T *p, ptrdiff_t nt, ptrdiff_t nr, ptrdiff_t at, ptrdiff_t lanes,
-                            TI number, NAME(running) *m, const int columns, const ptrdiff_t fixed_s, const int edge,
+INLINE void NAME(max_block)(const fc_pool *g, const T *p, ptrdiff_t nt, ptrdiff_t nr, ptrdiff_t at, TI number,
+                            NAME(running) *m, const int columns, const ptrdiff_t fixed_s, const int edge,
                             const int with_taps, const int exact) {
     const ptrdiff_t S = fixed_s ? fixed_s : g->kernel[2], step = columns == NAME(ALTERNATE) ? 2 : 1;
     const ptrdiff_t row_step = g->dilation[1] * g->in[2], depth_step = g->dilation[0] * g->in[1] * g->in[2];
-    for (ptrdiff_t t = 0; t < nt; t++, p += depth_step, number += (TI)(g->kernel[1] * S)) {
+    const TI row_taps = (TI)(fixed_s > 1 ? fixed_s : g->kernel[2]); /* fixed_s 1: the first tap of each row alone */
+    for (ptrdiff_t t = 0; t < nt; t++, p += depth_step, number += (TI)g->kernel[1] * row_taps) {
         const T *row = p;
         TI n = number;
-        for (ptrdiff_t r = 0; r < nr; r++, row += row_step, n += (TI)S) {
+        for (ptrdiff_t r = 0; r < nr; r++, row += row_step, n += row_taps) {
             if (fixed_s) {
                 UNROLL(3)
                 for (ptrdiff_t s = 0; s < fixed_s; s += step)
-                    NAME(max_taps)(g, row, at, s, S, lanes, n, m, columns, edge, with_taps, exact);
+                    NAME(max_taps)(g, row, at, s, S, n, m, columns, edge, with_taps, exact);
             } else {
                 for (ptrdiff_t s = 0; s < S; s += step)
-                    NAME(max_taps)(g, row, at, s, S, lanes, n, m, columns, edge, with_taps, exact);
+                    NAME(max_taps)(g, row, at, s, S, n, m, columns, edge, with_taps, exact);
             }
         }
     }
@@ -101,14 +88,14 @@ INLINE void NAME(max_block)(const fc_pool *g, const T *p, ptrdiff_t nt, ptrdiff_
 
 /* The same with NaNs about: rare, so out of line, and one form for all windows. */
 static __attribute__((noinline)) void NAME(max_block_exact)(const fc_pool *g, const T *p, ptrdiff_t nt, ptrdiff_t nr,
-                                                            ptrdiff_t at, ptrdiff_t lanes, ptrdiff_t number,
-                                                            NAME(running) *m, int columns) {
+                                                            ptrdiff_t at, ptrdiff_t number, NAME(running) *m,
+                                                            int columns) {
     if (columns == NAME(ALTERNATE))
-        NAME(max_block)(g, p, nt, nr, at, lanes, (TI)number, m, NAME(ALTERNATE), 0, 1, 1, 1);
+        NAME(max_block)(g, p, nt, nr, at, (TI)number, m, NAME(ALTERNATE), 0, 1, 1, 1);
     else if (columns == NAME(ADJACENT))
-        NAME(max_block)(g, p, nt, nr, at, lanes, (TI)number, m, NAME(ADJACENT), 0, 1, 1, 1);
+        NAME(max_block)(g, p, nt, nr, at, (TI)number, m, NAME(ADJACENT), 0, 1, 1, 1);
     else
-        NAME(max_block)(g, p, nt, nr, at, lanes, (TI)number, m, NAME(SINGLE), 0, 1, 1, 1);
+        NAME(max_block)(g, p, nt, nr, at, (TI)number, m, NAME(ADJACENT), 1, 1, 1, 1);
 }
 
 /* Tap numbers to flat plane indices: taps[i] belongs to the window whose first tap lies at base + i * step. */
@@ -157,13 +144,13 @@ INLINE void NAME(max_pool_rows)(const NAME(max_pool_call) *m, ptrdiff_t task, TI
             NAME(running) max = {NAME(vset)((T)-INFINITY), NAME(vset_int)(number), NAME(vgreater)(NAME(vzero)(), NAME(vzero)())};
             if (with_taps) max.tap += *(const NAME(loose_vector_int) *)(m->first_s + q);
             const VI first = max.tap;
-            if (columns == NAME(SINGLE) || (start >= 0 && start + reads <= W))
-                NAME(max_block)(g, p, nt, nr, start, lanes, number, &max, columns, fixed_s, 0, with_taps, 0);
+            if (start >= 0 && start + reads <= W)
+                NAME(max_block)(g, p, nt, nr, start, number, &max, columns, fixed_s, 0, with_taps, 0);
             else
-                NAME(max_block)(g, p, nt, nr, start, lanes, number, &max, columns, fixed_s, 1, with_taps, 0);
+                NAME(max_block)(g, p, nt, nr, start, number, &max, columns, fixed_s, 1, with_taps, 0);
             if (NAME(vany)(max.nan)) {
                 NAME(running) exact = {NAME(vset)((T)-INFINITY), first, max.nan};
-                NAME(max_block_exact)(g, p, nt, nr, start, lanes, (ptrdiff_t)number, &exact, columns);
+                NAME(max_block_exact)(g, p, nt, nr, start, (ptrdiff_t)number, &exact, columns);
                 max = exact;
             }
             if (lanes >= VL)
@@ -175,6 +162,104 @@ INLINE void NAME(max_pool_rows)(const NAME(max_pool_call) *m, ptrdiff_t task, TI
         }
         if (with_taps && !bytes)
             NAME(store_taps)(m, Q, (depth * g->in[1] + height) * W - g->pad[2], g->stride[2], taps, row * Q);
+    }
+}
+
+/* Output rows of NCHW planes of any stride: the best of each input column down the windows by vectors, then across them one by
+   one. Of equals, and of NaNs, the one with the smaller tap number is the first in row-major order. */
+INLINE void NAME(max_pool_across)(const NAME(max_pool_call) *m, const T *value, const TI *number, T *y, TI *taps) {
+    const fc_pool *g = m->g;
+    for (ptrdiff_t q = 0; q < g->out[2]; q++) {
+        const SPAN s = NAME(taps_inside)(g, 2, q);
+        const ptrdiff_t start = NAME(window_start)(g, 2, q), step = g->dilation[2];
+        T best = value[start + s.first * step];
+        TI tap = number[start + s.first * step] + (TI)s.first;
+        for (ptrdiff_t k = s.first + 1; k < s.last; k++) {
+            const T v = value[start + k * step];
+            const TI n = number[start + k * step] + (TI)k;
+            const int nan = v != v, kept = best != best, equal = (v == best) | (nan & kept);
+            const int better = (v > best) | (nan & !kept) | (equal & (n < tap)); /* no branch: which tap wins is anyone's guess */
+            best = better ? v : best;
+            tap = better ? n : tap;
+        }
+        y[q] = best;
+        taps[q] = tap;
+    }
+}
+
+static void NAME(max_any)(void *call, ptrdiff_t task, void *scratch) {
+    const NAME(max_pool_call) *m = call;
+    const fc_pool *g = m->g;
+    const ptrdiff_t Q = g->out[2], W = g->in[2], last_row = NAME(smaller)((task + 1) * m->a_task, m->rows);
+    T *value = scratch;
+    TI *taps = (TI *)(void *)(value + NAME(whole_vectors)(W)), *numbers = taps + NAME(whole_vectors)(Q);
+    PLACE at = NAME(place_of)(task * m->a_task, g->out);
+    for (ptrdiff_t row = task * m->a_task; row < last_row; row++, NAME(next_place)(&at, g->out)) {
+        const SPAN t = NAME(taps_inside)(g, 0, at.depth), r = NAME(taps_inside)(g, 1, at.height);
+        const ptrdiff_t depth = NAME(window_start)(g, 0, at.depth), height = NAME(window_start)(g, 1, at.height);
+        const ptrdiff_t nt = t.last - t.first, nr = r.last - r.first;
+        const T *p = m->x + at.plane * NAME(volume)(g->in) +
+                     ((depth + t.first * g->dilation[0]) * g->in[1] + height + r.first * g->dilation[1]) * W;
+        const TI number = (TI)((t.first * g->kernel[1] + r.first) * g->kernel[2]);
+        for (ptrdiff_t w = 0; w < W; w += VL) {
+            const NAME(running) none = {NAME(vset)((T)-INFINITY), NAME(vset_int)(number),
+                                        NAME(vgreater)(NAME(vzero)(), NAME(vzero)())};
+            NAME(running) max = none;
+            if (w + VL <= W)
+                NAME(max_block)(g, p, nt, nr, w, number, &max, NAME(ADJACENT), 1, 0, 1, 0);
+            else
+                NAME(max_block)(g, p, nt, nr, w, number, &max, NAME(ADJACENT), 1, 1, 1, 0);
+            if (NAME(vany)(max.nan)) {
+                max = none;
+                NAME(max_block_exact)(g, p, nt, nr, w, (ptrdiff_t)number, &max, NAME(SINGLE));
+            }
+            NAME(vstore)(value + w, max.best);
+            *(NAME(loose_vector_int) *)(numbers + w) = max.tap;
+        }
+        NAME(max_pool_across)(m, value, numbers, m->y + row * Q, taps);
+        if (m->taps8)
+            for (ptrdiff_t q = 0; q < Q; q++) m->taps8[row * Q + q] = (uint8_t)taps[q];
+        else
+            NAME(store_taps)(m, Q, (depth * g->in[1] + height) * W - g->pad[2], g->stride[2], taps, row * Q);
+    }
+}
+
+/* One window that is the whole NCHW volume: its largest value, then the first element that equals it (or is NaN). */
+static void NAME(max_whole)(void *call, ptrdiff_t task, void *scratch) {
+    const NAME(max_pool_call) *m = call;
+    const ptrdiff_t size = NAME(volume)(m->g->in), last = NAME(smaller)((task + 1) * m->a_task, m->rows);
+    (void)scratch;
+    for (ptrdiff_t plane = task * m->a_task; plane < last; plane++) {
+        const T *x = m->x + plane * size;
+        V best = NAME(vset)((T)-INFINITY), other = best;
+        CHOICE nan = NAME(vgreater)(best, best), here = nan;
+        ptrdiff_t i = 0;
+        for (; i + 2 * VL <= size; i += 2 * VL) {
+            const V a = NAME(vload)(x + i), b = NAME(vload)(x + i + VL);
+            nan |= NAME(vunordered)(a, b);
+            best = NAME(vlarger)(a, best);
+            other = NAME(vlarger)(b, other);
+        }
+        best = NAME(vlarger)(other, best);
+        T lane[VBYTES / T_BYTES], largest = (T)-INFINITY;
+        NAME(vstore)(lane, best);
+        int with_nan = NAME(vany)(nan);
+        for (ptrdiff_t j = 0; j < VL; j++) largest = lane[j] > largest ? lane[j] : largest;
+        for (; i < size; i++) {
+            with_nan |= x[i] != x[i];
+            largest = x[i] > largest ? x[i] : largest;
+        }
+        const V wanted = NAME(vset)(largest);
+        for (i = 0; i + VL <= size; i += VL) {
+            const V v = NAME(vload)(x + i);
+            here = with_nan ? NAME(vunordered)(v, v) : NAME(vsame)(v, wanted);
+            if (NAME(vany)(here)) break;
+        }
+        while (i < size - 1 && (with_nan ? x[i] == x[i] : x[i] != largest)) i++;
+        m->y[plane] = x[i];
+        if (m->taps8) m->taps8[plane] = (uint8_t)i;
+        if (m->taps32) m->taps32[plane] = (int32_t)i;
+        if (m->indices) m->indices[plane] = (int64_t)i;
     }
 }
 
@@ -243,7 +328,6 @@ MAX_POOL_TASK(second_3, NAME(ALTERNATE), 3)
 MAX_POOL_TASK(second, NAME(ALTERNATE), 0)
 MAX_POOL_TASK(next_3, NAME(ADJACENT), 3)
 MAX_POOL_TASK(next, NAME(ADJACENT), 0)
-MAX_POOL_TASK(any, NAME(SINGLE), 0)
 #undef MAX_POOL_TASK
 static void NAME(max_pixels)(void *call, ptrdiff_t task, void *scratch) {
     NAME(max_pool_pixels)(call, task, scratch, 0);
@@ -254,10 +338,11 @@ static void NAME(max_pixels_taps)(void *call, ptrdiff_t task, void *scratch) {
 
 INLINE fc_task *NAME(max_pool_task)(const fc_pool *g, int with_taps) {
 #define CHOOSE(name) return with_taps ? NAME(max_##name##_taps) : NAME(max_##name)
+    if (NAME(whole_plane)(g)) return NAME(max_whole);
     if (g->channels_last) CHOOSE(pixels);
     if (g->stride[2] == 1 && g->kernel[2] == 3) CHOOSE(next_3);
     if (g->stride[2] == 1) CHOOSE(next);
-    if (g->stride[2] > 2 || g->dilation[2] > 1 || g->kernel[2] == 1) CHOOSE(any);
+    if (g->stride[2] > 2 || g->dilation[2] > 1 || g->kernel[2] == 1) return NAME(max_any);
     if (g->kernel[2] == 2) CHOOSE(second_2);
     if (g->kernel[2] == 3) CHOOSE(second_3);
     CHOOSE(second);
@@ -284,7 +369,7 @@ static int NAME(max_pool_forward)(const fc_pool *g, const void *x, void *y, void
     if (taps && !small) m.taps32 = taps;
     NAME(fill_offsets)(g, m.offset);
     m.rows = g->n * (g->channels_last ? NAME(volume)(g->out) : g->c * g->out[0] * g->out[1]);
-    const ptrdiff_t elements = (g->channels_last ? g->c : g->out[2]) * NAME(smaller)(tap_count, 9);
+    const ptrdiff_t elements = (g->channels_last ? g->c : g->out[2]) * tap_count;
     m.a_task = NAME(rows_a_task)(elements);
     TI *first_s = NULL;
     if (!g->channels_last && with_taps) {
@@ -293,9 +378,11 @@ static int NAME(max_pool_forward)(const fc_pool *g, const void *x, void *y, void
         for (ptrdiff_t q = 0; q < Q; q++) first_s[q] = q < g->out[2] ? (TI)NAME(taps_inside)(g, 2, q).first : 0;
     }
     m.first_s = first_s;
-    const size_t scratch = with_taps && !m.taps8 ? sizeof(TI) * (size_t)(g->channels_last ? C : Q) : 0;
-    const int status = fc_parallel((m.rows + m.a_task - 1) / m.a_task, (double)m.rows * (double)elements, scratch,
-                                   NAME(max_pool_task)(g, with_taps), &m);
+    fc_task *const loop = NAME(max_pool_task)(g, with_taps);
+    size_t scratch = with_taps && !m.taps8 ? (size_t)(g->channels_last ? C : Q) : 0;
+    if (loop == NAME(max_any)) scratch = (size_t)(2 * NAME(whole_vectors)(g->in[2]) + Q);
+    const int status = fc_parallel((m.rows + m.a_task - 1) / m.a_task, (double)m.rows * (double)elements,
+                                   scratch * sizeof(T), loop, &m);
     fc_free(first_s);
     return status;
 }

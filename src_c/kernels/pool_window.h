@@ -36,9 +36,16 @@ INLINE SPAN NAME(windows_over)(const fc_pool *g, int axis, ptrdiff_t i) {
 
 INLINE ptrdiff_t NAME(volume)(const ptrdiff_t size[3]) { return size[0] * size[1] * size[2]; }
 
-/* Rows (or pixels) a task: about 16 thousand elements moved, by shape alone. */
+/* One window that is the whole of each NCHW volume. */
+INLINE int NAME(whole_plane)(const fc_pool *g) {
+    int whole = !g->channels_last;
+    for (int a = 0; a < 3; a++) whole &= g->out[a] == 1 && g->pad[a] == 0 && g->kernel[a] == g->in[a];
+    return whole;
+}
+
+/* Rows (or pixels) a task: about 32 thousand elements read, by shape alone. */
 INLINE ptrdiff_t NAME(rows_a_task)(ptrdiff_t elements_a_row) {
-    return elements_a_row >= 16384 ? 1 : 16384 / NAME(larger)(elements_a_row, 1);
+    return elements_a_row >= 32768 ? 1 : 32768 / NAME(larger)(elements_a_row, 1);
 }
 
 /* The place of a flat row number in an array of rows (plane, depth, height). */
