@@ -1,5 +1,6 @@
-"""A guard against slow code that no noise disturbs: the innermost loops of the micro-kernel, disassembled, must hold exactly their
-multiply-adds and must not touch the stack. One changed line can make a compiler keep the sums in memory, at a fifth of the speed."""
+"""A guard against slow code that no noise disturbs: the innermost loops of the micro-kernel, disassembled, must hold
+exactly their multiply-adds and must not touch the stack. One changed line can make a compiler keep the sums in memory,
+at a fifth of the speed."""
 
 import platform
 import re
@@ -52,7 +53,8 @@ def register(target):
 @pytest.mark.parametrize("target", TILES)
 def test_the_micro_kernel_stays_in_registers(functions, target, dtype, vectors):
     other = "ymm" if target == "avx512" else "zmm"
-    copies = [code for code in functions[f"tile_{vectors}_{dtype}"] if any(register(target) in text for _, text in code)]
+    all_copies = functions[f"tile_{vectors}_{dtype}"]
+    copies = [code for code in all_copies if any(register(target) in text for _, text in code)]
     copies = [code for code in copies if not any(other == "zmm" and "zmm" in text for _, text in code)]
     assert len(copies) == 1, f"tile_{vectors}_{dtype} of {target}: {len(copies)} candidates"
     loop = innermost_loop(copies[0])

@@ -31,8 +31,8 @@ from fastconv.functional.conv_transpose import (
     conv_transpose3d,
     conv_transpose3d_backward,
 )
-from fastconv.functional.linear import linear, linear_backward
 from fastconv.functional.dropout import dropout, dropout_backward
+from fastconv.functional.linear import linear, linear_backward
 from fastconv.functional.loss import cross_entropy, mse_loss
 from fastconv.functional.norm import (
     batch_norm,
@@ -111,8 +111,6 @@ __all__ = [
     "conv_transpose2d_backward",
     "conv_transpose3d",
     "conv_transpose3d_backward",
-    "linear",
-    "linear_backward",
     "cross_entropy",
     "dropout",
     "dropout_backward",
@@ -120,6 +118,8 @@ __all__ = [
     "global_avg_pool2d_backward",
     "leaky_relu",
     "leaky_relu_backward",
+    "linear",
+    "linear_backward",
     "local_response_norm",
     "local_response_norm_backward",
     "log_softmax",

@@ -94,7 +94,7 @@ def conv2d(
 ) -> np.ndarray:
     """Convolution of x (N, C, H, W) with weight (K, C / groups, R, S) and bias (K,), or None: y (N, K, P, Q).
 
-    y[n, k, p, q] = bias[k] + sum over c, r, s of weight[k, c, r, s] * x[n, c, p * stride - padding + r * dilation, ...],
+    y[n, k, p, q] = bias[k] + sum over c, r, s of weight[k, c, r, s] * x[n, c, p * stride - padding + r * dilation, ..],
     the cross-correlation of every network; x counts as 0 outside its bounds. stride, dilation: an int or one for each
     axis. padding: the same, or ((before, after), ...), or "same" (stride 1 only), or "valid" (none). groups: input and
     output channels fall into so many independent parts. weight may be a PackedWeight. algorithm "direct" sums the

@@ -1,5 +1,5 @@
-"""The fully connected layer's product and its gradients: a 1x1 convolution over the batch, on the same kernels and threads
-(a BLAS would bring a second pool of threads to fight for the cores)."""
+"""The fully connected layer's product and its gradients: a 1x1 convolution over the batch, on the same kernels and
+threads (a BLAS would bring a second pool of threads to fight for the cores)."""
 
 from __future__ import annotations
 

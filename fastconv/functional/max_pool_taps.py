@@ -15,6 +15,7 @@ from fastconv.functional import _pooling
 
 
 def max_pool_taps(
+    axes: int,
     x: np.ndarray,
     kernel_size: Any,
     stride: Any = None,
@@ -24,10 +25,10 @@ def max_pool_taps(
     *,
     layout: str = "NCHW",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(y, taps) of max_pool1d, 2d or 3d, by x's dimensions: taps (uint8 or int32, y's shape) is what
+    """(y, taps) of max_pool1d, 2d or 3d, by the number of spatial axes: taps (uint8 or int32, y's shape) is what
     max_pool_taps_backward needs, an eighth of the memory of indices."""
-    op = "max_pool_taps"
-    x, _ = _operand(op, "x", x, layout)
+    op = f"max_pool{axes}d"
+    x = _pooling.operand(op, "x", x, axes, layout)
     geometry = _pool_geometry.pool(op, x.shape, kernel_size, stride, padding, dilation, ceil_mode, layout)
     y, taps = empty(geometry.y_shape, x.dtype), empty(geometry.y_shape, np.dtype(geometry.taps_dtype))
     _kernels.max_pool_forward(geometry.fields, x, y, taps, None)
@@ -35,6 +36,7 @@ def max_pool_taps(
 
 
 def max_pool_taps_backward(
+    axes: int,
     dy: np.ndarray,
     taps: np.ndarray,
     input_shape: Any,
@@ -48,8 +50,8 @@ def max_pool_taps_backward(
 ) -> np.ndarray:
     """The gradient of a max pooling to its input from the taps of max_pool_taps, called with the same
     arguments."""
-    op = "max_pool_taps_backward"
-    dy, axes = _operand(op, "dy", dy, layout)
+    op = f"max_pool{axes}d_backward"
+    dy = _pooling.operand(op, "dy", dy, axes, layout)
     shape = check.shape(op, "input_shape", input_shape, axes + 2)
     geometry = _pool_geometry.pool(op, shape, kernel_size, stride, padding, dilation, ceil_mode, layout)
     check.shaped(op, "dy", dy, geometry.y_shape)
@@ -57,10 +59,3 @@ def max_pool_taps_backward(
     dx = empty(shape, dy.dtype)
     _kernels.max_pool_backward_taps(geometry.fields, dy, taps, dx)
     return dx
-
-
-def _operand(op: str, name: str, x: Any, layout: str) -> tuple[np.ndarray, int]:
-    """x and its number of spatial axes."""
-    x = check.array(op, name, x)
-    axes = min(max(x.ndim - 2, 1), 3)
-    return _pooling.operand(op, name, x, axes, layout), axes

@@ -1,6 +1,6 @@
 """Activations, softmax and addition with their gradients. ReLU, its kin and addition run on the kernels,
 the others in NumPy on fresh buffers. Arrays may have any shape whose first size alone may be 0. A NaN
-passes every one of them."""
+passes every one of them. out= may be an input itself (in place), but must not overlap one in part."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ def _pair(op: str, name: str, x: Any, other_name: str, other: Any) -> tuple[np.n
 
 def _result(op: str, out: Any, *inputs: np.ndarray) -> np.ndarray:
     x = inputs[0]
-    return empty(x.shape, x.dtype) if out is None else check.output(op, out, x.shape, x.dtype, *inputs)
+    if out is None:
+        return empty(x.shape, x.dtype)
+    others = [other for other in inputs if other is not out]
+    return check.output(op, out, x.shape, x.dtype, *others)
 
 
 def _one(op: str, x: Any, out: Any, slope: float = 0.0) -> np.ndarray:
@@ -88,11 +91,12 @@ def add(x: np.ndarray, y: np.ndarray, *, out: np.ndarray | None = None) -> np.nd
 def _logistic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """1 / (1 + exp(-x)) into y, written so that exp never overflows: with t = exp(-|x|), 1 / (1 + t) or t /
     (1 + t)."""
+    positive = x >= 0  # before y, which may be x, is written
     t = np.abs(x)
     np.negative(t, out=t)
     np.exp(t, out=t)
     np.copyto(y, t)
-    np.copyto(y, 1, where=x >= 0)
+    np.copyto(y, 1, where=positive)
     t += 1
     return np.divide(y, t, out=y)
 
@@ -136,9 +140,8 @@ def silu(x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
     x = _operand("silu", "x", x)
     y = _result("silu", out, x)
     with np.errstate(all="ignore"):
-        _logistic(x, y)
-        y *= x
-    return y
+        s = _logistic(x, empty(x.shape, x.dtype) if y is x else y)
+        return np.multiply(x, s, out=y)
 
 
 def silu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -95,7 +95,8 @@ def _enlarge(x: np.ndarray, y: np.ndarray, axis: int, factor: int, mode: str) ->
         later = x.dtype.type(phase.share)
         # Beyond an edge there is only the edge element.
         a, b = (x, _shifted(x, axis, last, 1)) if phase.ahead else (_shifted(x, axis, first, -1), x)
-        y[_along(axis, phase.outputs)] = (1 - later) * a + later * b
+        with np.errstate(invalid="ignore"):  # an infinity times a share of 0
+            y[_along(axis, phase.outputs)] = (1 - later) * a + later * b
 
 
 def _shifted(x: np.ndarray, axis: int, edge: tuple[slice, ...], by: int) -> np.ndarray:
@@ -110,7 +111,8 @@ def _gather_back(dy: np.ndarray, dx: np.ndarray, axis: int, factor: int) -> None
     for phase in _phases(factor):
         d = dy[_along(axis, phase.outputs)]
         later = d.dtype.type(phase.share)
-        a, b = (1 - later) * d, later * d
+        with np.errstate(invalid="ignore"):  # an infinity times a share of 0
+            a, b = (1 - later) * d, later * d
         if phase.ahead:
             dx += a
             dx[tail] += b[head]

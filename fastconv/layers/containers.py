@@ -2,7 +2,6 @@
 They must never compute gradients that nobody needs, nor write into an array that a `back` still reads."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -23,17 +22,6 @@ def _name_layer(error: Exception, name: str, layer: Layer) -> None:
     error.args = (f"layer {path}, {described}: {message}",)
 
 
-@cache
-def _in_place() -> bool:
-    """Whether element by element functions take `out=` that is their input: less than two thirds of the time."""
-    probe = np.zeros(1, np.float32)
-    try:
-        F.relu(F.add(probe, probe, out=probe), out=probe)
-    except ValueError:
-        return False
-    return True
-
-
 def _require_layer(kind: str, layer: Any) -> Layer:
     if not isinstance(layer, Layer):
         raise TypeError(f"{kind}: expected layers, got {layer!r}")
@@ -43,7 +31,7 @@ def _require_layer(kind: str, layer: Any) -> Layer:
 def _call(name: str, layer: Layer, x: np.ndarray, free: bool = False) -> np.ndarray:
     """layer(x), in place where x is free to be overwritten."""
     try:
-        return layer(x, out=x) if free and layer.call_in_place and _in_place() else layer(x)
+        return layer(x, out=x) if free and layer.call_in_place else layer(x)
     except (ValueError, TypeError) as error:
         _name_layer(error, name, layer)
         raise
@@ -52,8 +40,7 @@ def _call(name: str, layer: Layer, x: np.ndarray, free: bool = False) -> np.ndar
 def _forward(name: str, layer: Layer, x: np.ndarray, free: bool = False) -> tuple[np.ndarray, Back]:
     """layer.forward(x), in place where x is free to be overwritten."""
     try:
-        over = free and layer.forward_in_place and _in_place()
-        return layer.forward(x, out=x) if over else layer.forward(x)
+        return layer.forward(x, out=x) if free and layer.forward_in_place else layer.forward(x)
     except (ValueError, TypeError) as error:
         _name_layer(error, name, layer)
         raise
@@ -61,8 +48,7 @@ def _forward(name: str, layer: Layer, x: np.ndarray, free: bool = False) -> tupl
 
 def _sum(dx: np.ndarray, other: np.ndarray, dy: np.ndarray) -> np.ndarray:
     """dx + other; into dx, unless it may be dy itself, which belongs to the caller."""
-    own = _in_place() and not np.may_share_memory(dx, dy)
-    return F.add(dx, other, out=dx if own else None)
+    return F.add(dx, other, out=None if np.may_share_memory(dx, dy) else dx)
 
 
 class _Children(Layer):
@@ -183,7 +169,7 @@ class Residual(Layer):
     def _join(y: np.ndarray, other: np.ndarray, free: bool) -> np.ndarray:
         if y.shape != other.shape:
             raise ValueError(f"Residual: body gives shape {y.shape}, shortcut {other.shape}")
-        return F.add(y, other, out=y if free and _in_place() else None)
+        return F.add(y, other, out=y if free else None)
 
     def config(self) -> dict[str, Any]:
         return {"body": self.body, "shortcut": self.shortcut}

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import functional as F
+from ..functional.max_pool_taps import max_pool_taps, max_pool_taps_backward
 from . import _arguments as read
 from .base import Back, Layer
 
@@ -24,7 +25,6 @@ class _MaxPool(Layer):
     result = "new"
     axes: ClassVar[int]
     operation: ClassVar[Callable[..., Any]]
-    gradient: ClassVar[Callable[..., np.ndarray]]
 
     def __init__(
         self,
@@ -50,11 +50,12 @@ class _MaxPool(Layer):
         return type(self).operation(x, *self._window())
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, Back]:
-        y, indices = type(self).operation(x, *self._window(), return_indices=True)
+        # One byte a maximum in place of an index of eight, and a gradient without a search.
+        y, taps = max_pool_taps(self.axes, x, *self._window())
         shape = np.shape(x)
 
         def back(dy: np.ndarray, needs_input: bool = True) -> np.ndarray | None:
-            return type(self).gradient(dy, indices, shape) if needs_input else None
+            return max_pool_taps_backward(self.axes, dy, taps, shape, *self._window()) if needs_input else None
 
         return y, back
 
@@ -69,21 +70,18 @@ class MaxPool1d(_MaxPool):
     __doc__ = _MaxPool.__doc__
     axes = 1
     operation = staticmethod(F.max_pool1d)
-    gradient = staticmethod(F.max_pool1d_backward)
 
 
 class MaxPool2d(_MaxPool):
     __doc__ = _MaxPool.__doc__
     axes = 2
     operation = staticmethod(F.max_pool2d)
-    gradient = staticmethod(F.max_pool2d_backward)
 
 
 class MaxPool3d(_MaxPool):
     __doc__ = _MaxPool.__doc__
     axes = 3
     operation = staticmethod(F.max_pool3d)
-    gradient = staticmethod(F.max_pool3d_backward)
 
 
 class _AvgPool(Layer):
