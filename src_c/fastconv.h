@@ -17,9 +17,10 @@ enum fc_status { FC_OK = 0, FC_NO_MEMORY = 1, FC_INTERRUPTED = 2 };
 typedef struct fc_conv {
     ptrdiff_t n, c, k, g;
     ptrdiff_t in[3], kernel[3], out[3];
-    ptrdiff_t stride[3], pad[3], dilation[3]; /* pad: before the first element; what follows the last is implied by out */
-    ptrdiff_t channels_last;                  /* 0: N C D H W arrays, 1: N D H W C arrays; weights are always K C/G T R S */
-    ptrdiff_t algorithm;                      /* enum fc_algorithm */
+    ptrdiff_t stride[3], pad[3],
+        dilation[3]; /* pad: before the first element; what follows the last is implied by out */
+    ptrdiff_t channels_last; /* 0: N C D H W arrays, 1: N D H W C arrays; weights are always K C/G T R S */
+    ptrdiff_t algorithm; /* enum fc_algorithm */
 } fc_conv;
 
 /* How a convolution is computed, or in which form its weight was packed. */
@@ -32,9 +33,9 @@ typedef struct fc_pool {
     ptrdiff_t n, c;
     ptrdiff_t in[3], kernel[3], out[3];
     ptrdiff_t stride[3], pad[3], dilation[3];
-    ptrdiff_t pad_after[3];      /* average: counted by count_include_pad, as pad is; the ceil_mode overhang is not */
+    ptrdiff_t pad_after[3]; /* average: counted by count_include_pad, as pad is; the ceil_mode overhang is not */
     ptrdiff_t count_include_pad; /* average */
-    ptrdiff_t divisor;           /* average: divisor_override, or 0 */
+    ptrdiff_t divisor; /* average: divisor_override, or 0 */
     ptrdiff_t channels_last;
 } fc_pool;
 
@@ -43,7 +44,7 @@ enum fc_activation { FC_IDENTITY = 0, FC_RELU = 1, FC_LEAKY_RELU = 2, FC_RELU6 =
 /* What happens to a convolution's sums on their way to memory: y = activation(sum + bias[k] + add[same place as y]). */
 typedef struct fc_epilogue {
     const void *bias; /* K elements, or NULL */
-    const void *add;  /* laid out as y, or NULL */
+    const void *add; /* laid out as y, or NULL */
     ptrdiff_t activation;
     double slope; /* of FC_LEAKY_RELU */
 } fc_epilogue;
@@ -72,7 +73,8 @@ typedef struct fc_kernels {
     ptrdiff_t (*conv_packed_size)(const fc_conv *);
     int (*conv_pack)(const fc_conv *, const void *w, void *packed);
     /* `packed`, where not NULL, was made by conv_pack for the algorithm the geometry names. */
-    int (*conv_forward)(const fc_conv *, const void *x, const void *w, const void *packed, const fc_epilogue *, void *y);
+    int (*conv_forward)(const fc_conv *, const void *x, const void *w, const void *packed, const fc_epilogue *,
+                        void *y);
     int (*conv_grad_input)(const fc_conv *, const void *dy, const void *w, const void *bias_c, void *dx);
     int (*conv_grad_weight)(const fc_conv *, const void *dy, const void *x, void *dw);
     /* y[n][k] = bias[k] + x[n] . w[k], for a batch of a few rows (bias may be NULL) */
@@ -92,11 +94,11 @@ typedef struct fc_kernels {
     /* Batch normalisation of (n, c, inner) arrays; weight and bias may be NULL. Training gives the mean and the biased variance. */
     int (*batch_norm)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, const void *x, const void *mean, const void *var,
                       const void *weight, const void *bias, double eps, void *y);
-    int (*batch_norm_train)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, const void *x, const void *weight, const void *bias,
-                            double eps, void *y, void *mean, void *var);
-    int (*batch_norm_backward)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, const void *dy, const void *x, const void *mean,
-                               const void *var, const void *weight, double eps, ptrdiff_t training, void *dx,
-                               void *dweight, void *dbias);
+    int (*batch_norm_train)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, const void *x, const void *weight,
+                            const void *bias, double eps, void *y, void *mean, void *var);
+    int (*batch_norm_backward)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, const void *dy, const void *x,
+                               const void *mean, const void *var, const void *weight, double eps, ptrdiff_t training,
+                               void *dx, void *dweight, void *dbias);
 
     /* y[i] = op(a[i], b[i]), an fc_pointwise_op; b may be NULL for one that reads a alone; y may be a or b. */
     int (*pointwise)(ptrdiff_t op, ptrdiff_t count, double p, const void *a, const void *b, void *y);

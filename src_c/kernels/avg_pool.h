@@ -4,7 +4,7 @@
 typedef struct NAME(avg_pool_call) {
     const fc_pool *g;
     const T *x; /* of the gradient: dy */
-    T *y;       /* of the gradient: dx */
+    T *y; /* of the gradient: dx */
     /* Elements of a window along the columns, per output column (whole vectors, 1 behind); 1 under divisor_override. */
     const T *columns;
     ptrdiff_t rows, a_task;
@@ -55,7 +55,8 @@ static void NAME(avg_rows)(void *call, ptrdiff_t task, void *scratch) {
     PLACE at = NAME(place_of)(task * m->a_task, g->out);
     for (ptrdiff_t row = task * m->a_task; row < last; row++, NAME(next_place)(&at, g->out)) {
         const SPAN t = NAME(taps_inside)(g, 0, at.depth), r = NAME(taps_inside)(g, 1, at.height);
-        const ptrdiff_t d0 = NAME(window_start)(g, 0, at.depth) + t.first, h0 = NAME(window_start)(g, 1, at.height) + r.first;
+        const ptrdiff_t d0 = NAME(window_start)(g, 0, at.depth) + t.first,
+                        h0 = NAME(window_start)(g, 1, at.height) + r.first;
         const T *x = m->x + (at.plane * g->in[0] * H + d0 * H + h0) * W;
         for (ptrdiff_t w = 0; w < W; w += VL) {
             V sum = NAME(vzero)();
@@ -208,7 +209,8 @@ INLINE void NAME(spread_across)(const fc_pool *g, const T *down, T *dx) {
             for (ptrdiff_t s = S - 1; s >= 0; s--) sum += NAME(vload)(down + w + pad - s);
             NAME(store_some)(dx + w, W - w, sum);
         }
-    } else if (stride == 2) { /* columns 2 u and 2 u + 1 lie under windows u + (j + pad - s) / 2, s of the parity of j + pad */
+    } else if (stride ==
+               2) { /* columns 2 u and 2 u + 1 lie under windows u + (j + pad - s) / 2, s of the parity of j + pad */
         const ptrdiff_t last0 = S - 1 - ((S - 1 - pad) & 1), last1 = S - 1 - ((S - 2 - pad) & 1);
         for (ptrdiff_t w = 0; w < W; w += 2 * VL) {
             const T *at = down + w / 2;
@@ -240,8 +242,8 @@ static void NAME(avg_grad_rows)(void *call, ptrdiff_t task, void *scratch) {
     for (ptrdiff_t row = task * m->a_task; row < last; row++, NAME(next_place)(&at, g->in)) {
         const SPAN o = NAME(windows_over)(g, 0, at.depth), p = NAME(windows_over)(g, 1, at.height);
         /* Neighbouring rows often lie under the same windows. */
-        if (at.plane != plane_before || o.first != o_before.first || o.last != o_before.last || p.first != p_before.first ||
-            p.last != p_before.last)
+        if (at.plane != plane_before || o.first != o_before.first || o.last != o_before.last ||
+            p.first != p_before.first || p.last != p_before.last)
             NAME(spread_down)(m, at.plane, o, p, down);
         plane_before = at.plane;
         o_before = o;
@@ -302,12 +304,14 @@ INLINE int NAME(run_avg)(NAME(avg_pool_call) *m, ptrdiff_t rows, ptrdiff_t eleme
 static int NAME(avg_pool_forward)(const fc_pool *g, const void *x, void *y) {
     NAME(avg_pool_call) m = {.g = g, .x = x, .y = y, .margin = g->pad[2]};
     if (NAME(whole_plane)(g)) return NAME(run_avg)(&m, g->n * g->c, NAME(volume)(g->in), NAME(avg_whole));
-    if (g->channels_last) return NAME(run_avg)(&m, g->n * NAME(volume)(g->out), g->c * NAME(volume)(g->kernel), NAME(avg_pixels));
+    if (g->channels_last)
+        return NAME(run_avg)(&m, g->n * NAME(volume)(g->out), g->c * NAME(volume)(g->kernel), NAME(avg_pixels));
     /* The furthest vector read of the last windows, and the row itself in whole vectors. */
     m.length = NAME(larger)(NAME(whole_vectors)(g->out[2]) * NAME(smaller)(g->stride[2], 2) + g->kernel[2],
                             (g->out[2] - 1) * g->stride[2] + g->kernel[2]);
     m.length = NAME(larger)(m.length, g->pad[2] + NAME(whole_vectors)(g->in[2])) + 2 * VL;
-    return NAME(run_avg)(&m, g->n * g->c * g->out[0] * g->out[1], g->in[2] * (1 + g->kernel[0] * g->kernel[1]), NAME(avg_rows));
+    return NAME(run_avg)(&m, g->n * g->c * g->out[0] * g->out[1], g->in[2] * (1 + g->kernel[0] * g->kernel[1]),
+                         NAME(avg_rows));
 }
 
 static int NAME(avg_pool_backward)(const fc_pool *g, const void *dy, void *dx) {

@@ -4,7 +4,7 @@
 typedef struct NAME(batch_norm_call) {
     ptrdiff_t n, c, inner;
     const T *x, *dy, *weight, *bias; /* weight and bias may be NULL: 1 and 0 */
-    const T *mean, *var;             /* given statistics, or NULL while training */
+    const T *mean, *var; /* given statistics, or NULL while training */
     double eps;
     int training;
     T *y; /* of the gradient: dx */
@@ -105,16 +105,19 @@ INLINE void NAME(map_channel)(const NAME(batch_norm_call) *m, ptrdiff_t c, NAME(
         T *y = m->y + at;
         ptrdiff_t i = 0;
         for (; i + VL <= m->inner; i += VL)
-            NAME(vstore)(y + i, NAME(on_line)(NAME(vload)(x + i), NAME(vload)(u + i), centre, slope, scale, shift, with_u));
+            NAME(vstore)(y + i,
+                         NAME(on_line)(NAME(vload)(x + i), NAME(vload)(u + i), centre, slope, scale, shift, with_u));
         if (i == m->inner) continue;
         const MASK some = NAME(mask_range)(0, m->inner - i);
-        NAME(vstore_masked)(y + i, some, NAME(on_line)(NAME(vload_masked)(x + i, some), NAME(vload_masked)(u + i, some), centre,
-                                                       slope, scale, shift, with_u));
+        NAME(vstore_masked)(y + i, some,
+                            NAME(on_line)(NAME(vload_masked)(x + i, some), NAME(vload_masked)(u + i, some), centre,
+                                          slope, scale, shift, with_u));
     }
 }
 
 /* The same for a vector of channels when inner is 1. */
-INLINE void NAME(map_lanes)(const NAME(batch_norm_call) *m, ptrdiff_t c, MASK some, const NAME(line) *l, const int with_u) {
+INLINE void NAME(map_lanes)(const NAME(batch_norm_call) *m, ptrdiff_t c, MASK some, const NAME(line) *l,
+                            const int with_u) {
     T lane[4][VBYTES / T_BYTES];
     for (ptrdiff_t i = 0; i < VL; i++) {
         lane[0][i] = l[i].centre;
@@ -131,7 +134,8 @@ INLINE void NAME(map_lanes)(const NAME(batch_norm_call) *m, ptrdiff_t c, MASK so
 }
 
 INLINE NAME(line) NAME(normal_line)(const NAME(batch_norm_call) *m, ptrdiff_t c, double mean, double var) {
-    NAME(line) l = {(T)mean, (T)((m->weight ? (double)m->weight[c] : 1) / sqrt(var + m->eps)), 0, m->bias ? m->bias[c] : 0};
+    NAME(line) l = {(T)mean, (T)((m->weight ? (double)m->weight[c] : 1) / sqrt(var + m->eps)), 0,
+                    m->bias ? m->bias[c] : 0};
     return l;
 }
 
@@ -199,16 +203,36 @@ INLINE int NAME(run_batch_norm)(NAME(batch_norm_call) *m) {
 
 static int NAME(batch_norm_train)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, const void *x, const void *weight,
                                   const void *bias, double eps, void *y, void *mean, void *var) {
-    NAME(batch_norm_call) m = {.n = n, .c = c, .inner = inner, .x = x, .weight = weight, .bias = bias, .eps = eps,
-                               .training = 1, .y = y, .out_mean = mean, .out_var = var};
+    NAME(batch_norm_call) m = {.n = n,
+                               .c = c,
+                               .inner = inner,
+                               .x = x,
+                               .weight = weight,
+                               .bias = bias,
+                               .eps = eps,
+                               .training = 1,
+                               .y = y,
+                               .out_mean = mean,
+                               .out_var = var};
     return NAME(run_batch_norm)(&m);
 }
 
 static int NAME(batch_norm_backward)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, const void *dy, const void *x,
-                                     const void *mean, const void *var, const void *weight, double eps, ptrdiff_t training,
-                                     void *dx, void *dweight, void *dbias) {
-    NAME(batch_norm_call) m = {.n = n, .c = c, .inner = inner, .x = x, .dy = dy, .weight = weight, .mean = mean, .var = var,
-                               .eps = eps, .training = training != 0, .y = dx, .dweight = dweight, .dbias = dbias};
+                                     const void *mean, const void *var, const void *weight, double eps,
+                                     ptrdiff_t training, void *dx, void *dweight, void *dbias) {
+    NAME(batch_norm_call) m = {.n = n,
+                               .c = c,
+                               .inner = inner,
+                               .x = x,
+                               .dy = dy,
+                               .weight = weight,
+                               .mean = mean,
+                               .var = var,
+                               .eps = eps,
+                               .training = training != 0,
+                               .y = dx,
+                               .dweight = dweight,
+                               .dbias = dbias};
     return NAME(run_batch_norm)(&m);
 }
 
@@ -238,8 +262,16 @@ static void NAME(normalise_task)(void *call, ptrdiff_t task, void *scratch) {
 
 static int NAME(batch_norm)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, const void *x, const void *mean, const void *var,
                             const void *weight, const void *bias, double eps, void *y) {
-    NAME(batch_norm_call) m = {.n = n, .c = c, .inner = inner, .x = x, .weight = weight, .bias = bias, .mean = mean, .var = var,
-                               .eps = eps, .y = y};
+    NAME(batch_norm_call) m = {.n = n,
+                               .c = c,
+                               .inner = inner,
+                               .x = x,
+                               .weight = weight,
+                               .bias = bias,
+                               .mean = mean,
+                               .var = var,
+                               .eps = eps,
+                               .y = y};
     m.a_task = NAME(rows_a_task)(inner);
     const ptrdiff_t tasks = inner == 1 ? (c + VL - 1) / VL : (n * c + m.a_task - 1) / m.a_task;
     return fc_parallel(tasks, (double)n * (double)c * (double)inner, 0, NAME(normalise_task), &m);

@@ -9,7 +9,8 @@ static ptrdiff_t *NAME(alloc_taps)(const fc_conv *s) {
     return fc_alloc(4 * sizeof(ptrdiff_t), taps);
 }
 
-static void NAME(strides)(ptrdiff_t channels, const ptrdiff_t *size, ptrdiff_t channels_last, ptrdiff_t *n, ptrdiff_t *c, ptrdiff_t *s) {
+static void NAME(strides)(ptrdiff_t channels, const ptrdiff_t *size, ptrdiff_t channels_last, ptrdiff_t *n,
+                          ptrdiff_t *c, ptrdiff_t *s) {
     const ptrdiff_t unit = channels_last ? channels : 1;
     s[2] = unit;
     s[1] = unit * size[2];
@@ -21,7 +22,8 @@ static void NAME(strides)(ptrdiff_t channels, const ptrdiff_t *size, ptrdiff_t c
 /* The forward window: every tap of the kernel, the caller's stride. */
 static void NAME(forward_window)(const fc_conv *s, ptrdiff_t *taps, window *w) {
     const ptrdiff_t *k = s->kernel;
-    *w = (window){.n = s->n, .groups = s->g, .c = s->c / s->g, .k = s->k / s->g, .taps = k[0] * k[1] * k[2], .tap = taps};
+    *w = (window){
+        .n = s->n, .groups = s->g, .c = s->c / s->g, .k = s->k / s->g, .taps = k[0] * k[1] * k[2], .tap = taps};
     NAME(strides)(s->c, s->in, s->channels_last, &w->x_n, &w->x_c, w->x_s);
     NAME(strides)(s->k, s->out, s->channels_last, &w->y_n, &w->y_c, w->y_s);
     w->w_c = w->taps;
@@ -84,7 +86,8 @@ enum { NAME(WINO_CHANNELS) = 16, NAME(WINO_FILTERS) = 16, NAME(WINO_PIXELS) = 12
 static ptrdiff_t NAME(choose)(const window *w, ptrdiff_t algorithm, NAME(taps_3x3) *taps) {
     if (algorithm == FC_DIRECT || !NAME(winograd_taps)(w, taps)) return FC_DIRECT;
     if (algorithm == FC_WINOGRAD) return FC_WINOGRAD;
-    const int worth = w->c >= NAME(WINO_CHANNELS) && w->k >= NAME(WINO_FILTERS) && w->n * window_pixels(w) >= NAME(WINO_PIXELS);
+    const int worth =
+        w->c >= NAME(WINO_CHANNELS) &&w->k >= NAME(WINO_FILTERS) &&w->n * window_pixels(w) >= NAME(WINO_PIXELS);
     return worth ? FC_WINOGRAD : FC_DIRECT;
 }
 
@@ -101,7 +104,8 @@ static ptrdiff_t NAME(packed_size)(const window *w, ptrdiff_t algorithm) {
 }
 
 /* The packed form of a depthwise weight is the weight itself. */
-static int NAME(pack_window)(const window *w, ptrdiff_t algorithm, const NAME(taps_3x3) *taps, const T *weight, T *packed) {
+static int NAME(pack_window)(const window *w, ptrdiff_t algorithm, const NAME(taps_3x3) *taps, const T *weight,
+                             T *packed) {
     if (algorithm == FC_WINOGRAD) return NAME(winograd_pack)(w, taps, weight, packed);
     if (!NAME(is_depthwise)(w)) return NAME(dense_pack)(w, weight, packed);
     memcpy(packed, weight, (size_t)NAME(packed_size)(w, algorithm) * sizeof(T));
@@ -109,22 +113,26 @@ static int NAME(pack_window)(const window *w, ptrdiff_t algorithm, const NAME(ta
 }
 
 /* Run a window; `packed` may be NULL. */
-static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, const T *weight, const T *packed, const fc_epilogue *end, T *y) {
+static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, const T *weight, const T *packed,
+                            const fc_epilogue *end, T *y) {
     NAME(band) band;
     NAME(taps_3x3) taps;
     T *own = NULL;
     int status = FC_OK;
     if (w->n == 0) return FC_OK;
     algorithm = NAME(choose)(w, algorithm, &taps);
-    if (algorithm == FC_DIRECT && NAME(is_depthwise)(w) && NAME(plan_band)(w, &band)) return NAME(depthwise)(w, &band, x, weight, end, y);
+    if (algorithm == FC_DIRECT && NAME(is_depthwise)(w) && NAME(plan_band)(w, &band))
+        return NAME(depthwise)(w, &band, x, weight, end, y);
     if (!packed || (algorithm == FC_DIRECT && NAME(is_depthwise)(w))) {
         const ptrdiff_t size = algorithm == FC_WINOGRAD ? NAME(winograd_packed_size)(w) : NAME(dense_packed_size)(w);
         packed = own = fc_alloc((size_t)size + 1, sizeof(T));
         if (!own) return FC_NO_MEMORY;
-        status = algorithm == FC_WINOGRAD ? NAME(winograd_pack)(w, &taps, weight, own) : NAME(dense_pack)(w, weight, own);
+        status =
+            algorithm == FC_WINOGRAD ? NAME(winograd_pack)(w, &taps, weight, own) : NAME(dense_pack)(w, weight, own);
     }
     if (status == FC_OK)
-        status = algorithm == FC_WINOGRAD ? NAME(winograd)(w, &taps, x, weight, packed, end, y) : NAME(dense)(w, x, packed, end, y);
+        status = algorithm == FC_WINOGRAD ? NAME(winograd)(w, &taps, x, weight, packed, end, y)
+                                          : NAME(dense)(w, x, packed, end, y);
     fc_free(own);
     return status;
 }
@@ -141,7 +149,8 @@ static ptrdiff_t NAME(conv_algorithm)(const fc_conv *s) {
 }
 
 static ptrdiff_t NAME(conv_packed_size)(const fc_conv *s) {
-    const window w = {.groups = s->g, .c = s->c / s->g, .k = s->k / s->g, .taps = s->kernel[0] * s->kernel[1] * s->kernel[2]};
+    const window w = {
+        .groups = s->g, .c = s->c / s->g, .k = s->k / s->g, .taps = s->kernel[0] * s->kernel[1] * s->kernel[2]};
     return NAME(packed_size)(&w, s->algorithm);
 }
 
@@ -156,7 +165,8 @@ static int NAME(conv_pack)(const fc_conv *s, const void *weight, void *packed) {
     return status;
 }
 
-static int NAME(conv_forward)(const fc_conv *s, const void *x, const void *weight, const void *packed, const fc_epilogue *end, void *y) {
+static int NAME(conv_forward)(const fc_conv *s, const void *x, const void *weight, const void *packed,
+                              const fc_epilogue *end, void *y) {
     window w;
     ptrdiff_t *taps = NAME(alloc_taps)(s);
     if (!taps) return FC_NO_MEMORY;
@@ -191,7 +201,8 @@ static int NAME(conv_grad_input)(const fc_conv *s, const void *dy, const void *w
                 NAME(input_window)(s, phase, taps, &w);
                 if (gaps && w.taps == 0) continue;
                 const ptrdiff_t *stride = s->stride;
-                T *to = (T *)dx + phase[0] * (w.y_s[0] / stride[0]) + phase[1] * (w.y_s[1] / stride[1]) + phase[2] * (w.y_s[2] / stride[2]);
+                T *to = (T *)dx + phase[0] * (w.y_s[0] / stride[0]) + phase[1] * (w.y_s[1] / stride[1]) +
+                        phase[2] * (w.y_s[2] / stride[2]);
                 status = NAME(run_window)(&w, s->algorithm, dy, weight, NULL, &end, to);
             }
     fc_free(taps);

@@ -42,7 +42,8 @@ static void NAME(pack_tile)(void *context, ptrdiff_t task, void *scratch) {
     const T *from = job->weight + g * w->w_g + k0 * w->w_k;
     T *to = job->packed + task * TILE_M * w->c * w->taps;
     (void)scratch;
-    if (rows == TILE_M && NAME(rows_as_packed)(w)) { /* every filter's row lies in the order of the packed form: transpose rows */
+    if (rows == TILE_M &&
+        NAME(rows_as_packed)(w)) { /* every filter's row lies in the order of the packed form: transpose rows */
         const ptrdiff_t depth = w->c * w->taps;
         ptrdiff_t j = 0;
         for (; j + VL <= depth; j += VL, to += VL * TILE_M) {
@@ -68,7 +69,8 @@ static void NAME(pack_tile)(void *context, ptrdiff_t task, void *scratch) {
 
 static int NAME(dense_pack)(const window *w, const T *weight, T *packed) {
     NAME(pack_job) job = {w, weight, packed};
-    return fc_parallel(w->groups * divide_up(w->k, TILE_M), (double)NAME(dense_packed_size)(w), 0, NAME(pack_tile), &job);
+    return fc_parallel(w->groups * divide_up(w->k, TILE_M), (double)NAME(dense_packed_size)(w), 0, NAME(pack_tile),
+                       &job);
 }
 
 /* ---- the product */
@@ -84,11 +86,11 @@ typedef struct {
 
 /* What a thread holds while it works: laid out in its scratch by dense_desk(). */
 typedef struct {
-    ptrdiff_t *off;     /* KC */
-    run *runs;          /* TILE_LANES */
-    NAME(load) *loads;  /* TAPS_A_BLOCK x (2 x TILE_LANES + 1) at most */
-    T *panel;           /* KC x TILE_LANES + VL */
-    T *partial;         /* tiles of the task x TILE_M x TILE_LANES */
+    ptrdiff_t *off; /* KC */
+    run *runs; /* TILE_LANES */
+    NAME(load) *loads; /* TAPS_A_BLOCK x (2 x TILE_LANES + 1) at most */
+    T *panel; /* KC x TILE_LANES + VL */
+    T *partial; /* tiles of the task x TILE_M x TILE_LANES */
     T *tile, *residual; /* TILE_M x TILE_LANES each, and VL of slack */
 } NAME(desk);
 
@@ -100,9 +102,9 @@ static ptrdiff_t NAME(loads_a_tap)(const window *w) {
 static size_t NAME(dense_desk)(const NAME(dense_job) *job, void *scratch, NAME(desk) *desk) {
     const window *w = job->w;
     char *at = scratch;
-#define ROOM(member, count)                                    \
-    do {                                                       \
-        if (desk) desk->member = (void *)at;                   \
+#define ROOM(member, count)                                            \
+    do {                                                               \
+        if (desk) desk->member = (void *)at;                           \
         at += ((size_t)(count) * sizeof *desk->member + 63) / 64 * 64; \
     } while (0)
     ROOM(off, KC);
@@ -129,13 +131,15 @@ static void NAME(tile_to_channels_last)(const window *w, const run *runs, ptrdif
             for (int m = 0; m < TILE_M; m++) v[m] = NAME(vload)(tile + m * TILE_LANES + lane);
             NAME(vtranspose)(TILE_M, v);
             memcpy(pixel, v, sizeof pixel);
-            for (ptrdiff_t j = 0; j < smaller(VL, runs[r].length - i); j++) memcpy(to + (i + j) * step, pixel[j], sizeof pixel[j]);
+            for (ptrdiff_t j = 0; j < smaller(VL, runs[r].length - i); j++)
+                memcpy(to + (i + j) * step, pixel[j], sizeof pixel[j]);
         }
     }
 }
 
 /* Copy between a tile and the places of its pixels in an output-shaped array. */
-static void NAME(tile_to_output)(const window *w, const run *runs, ptrdiff_t run_count, const T *tile, T *y, ptrdiff_t rows) {
+static void NAME(tile_to_output)(const window *w, const run *runs, ptrdiff_t run_count, const T *tile, T *y,
+                                 ptrdiff_t rows) {
     if (w->y_c == 1 && rows == TILE_M) {
         NAME(tile_to_channels_last)(w, runs, run_count, tile, y);
         return;
@@ -152,7 +156,8 @@ static void NAME(tile_to_output)(const window *w, const run *runs, ptrdiff_t run
         }
 }
 
-static void NAME(output_to_tile)(const window *w, const run *runs, ptrdiff_t run_count, const T *y, T *tile, ptrdiff_t rows) {
+static void NAME(output_to_tile)(const window *w, const run *runs, ptrdiff_t run_count, const T *y, T *tile,
+                                 ptrdiff_t rows) {
     memset(tile, 0, TILE_M * TILE_LANES * sizeof(T));
     for (ptrdiff_t m = 0; m < rows; m++)
         for (ptrdiff_t r = 0; r < run_count; r++) {
@@ -166,7 +171,7 @@ static void NAME(output_to_tile)(const window *w, const run *runs, ptrdiff_t run
 /* A panel of pixels, as the steps below see it. */
 typedef struct {
     ptrdiff_t vectors, length, run_count;
-    ptrdiff_t place;  /* of its first pixel in an output plane stored densely; -1 where the panel needs tile_to_output */
+    ptrdiff_t place; /* of its first pixel in an output plane stored densely; -1 where the panel needs tile_to_output */
     const T *b[TILE_V];
 } NAME(panel);
 
@@ -179,8 +184,9 @@ static ptrdiff_t NAME(dense_place)(const window *w, ptrdiff_t first, ptrdiff_t l
 }
 
 /* Multiply the gathered block (count rows) into every tile of the task; on the last block finish and store. */
-static void NAME(multiply_block)(const NAME(dense_job) *job, const NAME(desk) *desk, const NAME(panel) *panel, ptrdiff_t g, ptrdiff_t tile0,
-                                 ptrdiff_t tile1, ptrdiff_t done, ptrdiff_t count, int last) {
+static void NAME(multiply_block)(const NAME(dense_job) *job, const NAME(desk) *desk, const NAME(panel) *panel,
+                                 ptrdiff_t g, ptrdiff_t tile0, ptrdiff_t tile1, ptrdiff_t done, ptrdiff_t count,
+                                 int last) {
     const window *w = job->w;
     const ptrdiff_t depth = w->c * w->taps;
     for (ptrdiff_t i = tile0; i < tile1; i++) {
@@ -210,11 +216,13 @@ static void NAME(multiply_block)(const NAME(dense_job) *job, const NAME(desk) *d
     }
 }
 
-static void NAME(dense_panel)(const NAME(dense_job) *job, const NAME(desk) *desk, ptrdiff_t g, ptrdiff_t index, ptrdiff_t tile0, ptrdiff_t tile1) {
+static void NAME(dense_panel)(const NAME(dense_job) *job, const NAME(desk) *desk, ptrdiff_t g, ptrdiff_t index,
+                              ptrdiff_t tile0, ptrdiff_t tile1) {
     const window *w = job->w;
     const ptrdiff_t v0 = index * job->vectors / job->panels, v1 = (index + 1) * job->vectors / job->panels;
     const ptrdiff_t first = v0 * VL, length = smaller((v1 - v0) * VL, w->n * window_pixels(w) - first);
-    const ptrdiff_t depth = w->c * w->taps, taps_a_block = larger(1, TAPS_A_BLOCK(w)), channels_a_block = CHANNELS_A_BLOCK(w);
+    const ptrdiff_t depth = w->c * w->taps, taps_a_block = larger(1, TAPS_A_BLOCK(w)),
+                    channels_a_block = CHANNELS_A_BLOCK(w);
     NAME(panel) panel = {.vectors = v1 - v0, .length = length};
     const ptrdiff_t pitch = panel.vectors * VL;
     panel.run_count = window_runs(w, first, length, desk->runs);
@@ -256,7 +264,8 @@ static T *NAME(padded_bias)(const window *w, const T *bias) {
     T *padded = fc_alloc((size_t)w->groups * (size_t)tiles, TILE_M * sizeof(T));
     if (!padded) return NULL;
     for (ptrdiff_t g = 0; g < w->groups; g++)
-        for (ptrdiff_t i = 0; i < tiles * TILE_M; i++) padded[g * tiles * TILE_M + i] = i < w->k ? bias[g * w->k + i] : 0;
+        for (ptrdiff_t i = 0; i < tiles * TILE_M; i++)
+            padded[g * tiles * TILE_M + i] = i < w->k ? bias[g * w->k + i] : 0;
     return padded;
 }
 
@@ -279,7 +288,8 @@ static int NAME(dense)(const window *w, const T *x, const T *packed, const fc_ep
         job.bias = bias = NAME(padded_bias)(w, end->bias);
         if (!bias) return FC_NO_MEMORY;
     }
-    const int status = fc_parallel(w->groups * job.panel_groups * job.tile_groups, work, NAME(dense_desk)(&job, NULL, NULL), NAME(dense_task), &job);
+    const int status = fc_parallel(w->groups * job.panel_groups * job.tile_groups, work,
+                                   NAME(dense_desk)(&job, NULL, NULL), NAME(dense_task), &job);
     fc_free(bias);
     return status;
 }

@@ -9,9 +9,10 @@ enum { NAME(UNITS) = 4 }; /* output vectors summed at once: independent sums hid
 typedef struct {
     const window *w;
     extent e;
-    ptrdiff_t rows;                                 /* output rows a band */
-    ptrdiff_t width, row, plane, volume, channel;   /* element counts: one phase of a row, a row, all rows, all depths = a channel */
-    ptrdiff_t bands;                                /* bands a depth slice */
+    ptrdiff_t rows; /* output rows a band */
+    ptrdiff_t width, row, plane, volume,
+        channel; /* element counts: one phase of a row, a row, all rows, all depths = a channel */
+    ptrdiff_t bands; /* bands a depth slice */
 } NAME(band);
 
 /* 0 where the scratch would be unreasonably large (huge dilations): the dense path takes those. */
@@ -48,7 +49,9 @@ static void NAME(fill_row)(const NAME(band) *b, const T *x, ptrdiff_t first, T *
         } else if (step * stride == 2) {
             for (ptrdiff_t i = lo; i < hi; i += VL) {
                 const ptrdiff_t n = smaller(hi - i, VL), m = 2 * n - 1;
-                NAME(vstore_first)(to + i, n, NAME(veven)(NAME(vload_first)(from + 2 * i, m), NAME(vload_first)(from + 2 * i + VL, m - VL)));
+                NAME(vstore_first)(
+                    to + i, n,
+                    NAME(veven)(NAME(vload_first)(from + 2 * i, m), NAME(vload_first)(from + 2 * i + VL, m - VL)));
             }
         } else {
             for (ptrdiff_t i = lo; i < hi; i++) to[i] = from[i * step * stride];
@@ -89,12 +92,13 @@ typedef struct {
     const T *x, *weight, *y_or_dy;
     T *y;
     const fc_epilogue *end;
-    T *partial;        /* weight gradient: [splits][groups][k][c][taps] */
-    ptrdiff_t splits;  /* parts of the batch */
+    T *partial; /* weight gradient: [splits][groups][k][c][taps] */
+    ptrdiff_t splits; /* parts of the batch */
 } NAME(depthwise_job);
 
 static size_t NAME(depthwise_scratch)(const NAME(band) *b, T *at, ptrdiff_t **off, T **values, T **band) {
-    const ptrdiff_t terms = b->w->c * b->w->taps, off_room = divide_up(terms, 8) * 8 * (ptrdiff_t)sizeof(ptrdiff_t) / (ptrdiff_t)sizeof(T);
+    const ptrdiff_t terms = b->w->c * b->w->taps,
+                    off_room = divide_up(terms, 8) * 8 * (ptrdiff_t)sizeof(ptrdiff_t) / (ptrdiff_t)sizeof(T);
     const ptrdiff_t value_room = divide_up(terms * VL, 16) * 16;
     if (at) {
         *off = (ptrdiff_t *)(void *)at;
@@ -169,9 +173,10 @@ static void NAME(depthwise_task)(void *context, ptrdiff_t task, void *scratch) {
                 p[i] = band + at / across * w->step[1] * b->row + at % across * VL;
             }
             NAME(sum_taps)(p, weights, off, terms, sum);
-            for (ptrdiff_t i = 0; i < NAME(UNITS) && u + i < units; i++) {
+            for (ptrdiff_t i = 0; i < NAME(UNITS) &&u + i < units; i++) {
                 const ptrdiff_t r = (u + i) / across, q = (u + i) % across * VL;
-                NAME(finish_unit)(job, sum[i], g * w->k + k, plane + (row0 + r) * w->y_s[1] + q * w->y_s[2], smaller(VL, w->out[2] - q));
+                NAME(finish_unit)(job, sum[i], g * w->k + k, plane + (row0 + r) * w->y_s[1] + q * w->y_s[2],
+                                  smaller(VL, w->out[2] - q));
             }
         }
     }
@@ -180,17 +185,20 @@ static void NAME(depthwise_task)(void *context, ptrdiff_t task, void *scratch) {
 /* Groups so small that the dense tile would be mostly empty. */
 static int NAME(is_depthwise)(const window *w) { return w->groups > 1 && w->c * w->k <= TILE_M; }
 
-static int NAME(depthwise)(const window *w, const NAME(band) *b, const T *x, const T *weight, const fc_epilogue *end, T *y) {
+static int NAME(depthwise)(const window *w, const NAME(band) *b, const T *x, const T *weight, const fc_epilogue *end,
+                           T *y) {
     NAME(depthwise_job) job = {.band = *b, .x = x, .weight = weight, .y = y, .end = end};
     const ptrdiff_t tasks = w->n * w->groups * w->out[0] * b->bands;
-    const double work = (double)w->n * (double)window_pixels(w) * (double)(w->groups * w->k * w->c) * (double)(w->taps + 2);
+    const double work =
+        (double)w->n * (double)window_pixels(w) * (double)(w->groups * w->k * w->c) * (double)(w->taps + 2);
     return fc_parallel(tasks, work, NAME(depthwise_scratch)(b, NULL, NULL, NULL, NULL), NAME(depthwise_task), &job);
 }
 
 /* ---- gradient to the weight: dw[g][k][c][t] = sum of dy times what tap t of channel c reads */
 
 /* Sums of UNITS taps over a band; dy is the first output row of the band in its plane. */
-static void NAME(correlate_band)(const NAME(band) *b, const T *band, const T *dy, ptrdiff_t rows, const ptrdiff_t *off, ptrdiff_t taps, T *sums) {
+static void NAME(correlate_band)(const NAME(band) *b, const T *band, const T *dy, ptrdiff_t rows, const ptrdiff_t *off,
+                                 ptrdiff_t taps, T *sums) {
     const window *w = b->w;
     const ptrdiff_t step = w->y_s[2];
     const T *p[NAME(UNITS)];
@@ -249,7 +257,8 @@ static void NAME(depthwise_grad_task)(void *context, ptrdiff_t task, void *scrat
             for (ptrdiff_t depth = 0; depth < w->out[0]; depth++)
                 for (ptrdiff_t row0 = 0; row0 < w->out[1]; row0 += b->rows) {
                     const ptrdiff_t rows = smaller(b->rows, w->out[1] - row0);
-                    const T *dy = job->y_or_dy + n * w->y_n + (g * w->k + k) * w->y_c + depth * w->y_s[0] + row0 * w->y_s[1];
+                    const T *dy =
+                        job->y_or_dy + n * w->y_n + (g * w->k + k) * w->y_c + depth * w->y_s[0] + row0 * w->y_s[1];
                     NAME(fill_band)(b, job->x + n * w->x_n + g * w->c * w->x_c, depth, row0, rows, band);
                     for (ptrdiff_t j = 0; j < terms; j += NAME(UNITS))
                         NAME(correlate_band)(b, band, dy, rows, off + j, terms - j, sums + j * VL);
@@ -267,7 +276,8 @@ static int NAME(depthwise_grad_weight)(const window *w, const NAME(band) *b, con
     job.splits = larger(1, smaller(w->n, TASKS / w->groups + (ptrdiff_t)(work / (double)w->groups / LONGEST_TASK)));
     job.partial = job.splits == 1 ? dw : fc_alloc((size_t)size * sizeof(T), (size_t)job.splits);
     if (!job.partial) return FC_NO_MEMORY;
-    const int status = fc_parallel(w->groups * job.splits, work, NAME(depthwise_scratch)(b, NULL, NULL, NULL, NULL), NAME(depthwise_grad_task), &job);
+    const int status = fc_parallel(w->groups * job.splits, work, NAME(depthwise_scratch)(b, NULL, NULL, NULL, NULL),
+                                   NAME(depthwise_grad_task), &job);
     if (job.splits > 1) {
         for (ptrdiff_t i = 0; i < size; i++) {
             T s = job.partial[i];

@@ -21,34 +21,35 @@ typedef struct {
     extent e;
     enum NAME(columns_layout) { NAME(BLOCKED), NAME(PATCHES), NAME(WINOGRAD) } layout;
     const NAME(taps_3x3) *taps; /* winograd */
-    int *not_finite;            /* winograd: set where a sum is not finite */
+    int *not_finite; /* winograd: set where a sum is not finite */
     /* the grid of sums: [part][plane][tile][set][TILE_M][TILE_LANES] */
-    ptrdiff_t planes;  /* groups, times points for winograd */
+    ptrdiff_t planes; /* groups, times points for winograd */
     ptrdiff_t columns; /* vectors of columns a plane: blocks * taps, or divide_up(c * taps, VL), or blocks */
-    ptrdiff_t blocks;  /* blocks of VL channels a group */
-    ptrdiff_t sets;    /* of TILE_V vectors a plane */
-    ptrdiff_t tiles;   /* of TILE_M filters a group */
-    ptrdiff_t size;    /* elements of one part's sums */
-    ptrdiff_t parts;   /* of the batch, each summed privately; 1: all threads share each chunk */
+    ptrdiff_t blocks; /* blocks of VL channels a group */
+    ptrdiff_t sets; /* of TILE_V vectors a plane */
+    ptrdiff_t tiles; /* of TILE_M filters a group */
+    ptrdiff_t size; /* elements of one part's sums */
+    ptrdiff_t parts; /* of the batch, each summed privately; 1: all threads share each chunk */
     T *sums;
     /* bands: runs of output rows of one image and depth */
     ptrdiff_t band_rows, bands_a_plane, bands, bands_a_chunk;
     ptrdiff_t width, plane, volume; /* of a band's input in the blocked layout, in vectors */
-    ptrdiff_t room;                 /* pixels a chunk has room for */
+    ptrdiff_t room; /* pixels a chunk has room for */
 } NAME(grad_weight_job);
 
 /* Consecutive bands in packed form. */
 typedef struct {
     ptrdiff_t first_band, bands, pixels;
-    T *packed;                /* dy: [plane][tile][room][TILE_M] */
-    T *input;                 /* [plane] of: blocked [block][bands_a_chunk * volume][VL]; patches [room][columns * VL]; winograd [block][room][VL] */
-    ptrdiff_t *off;           /* room: where a pixel reads */
+    T *packed; /* dy: [plane][tile][room][TILE_M] */
+    T *input; /* [plane] of: blocked [block][bands_a_chunk * volume][VL]; patches [room][columns * VL]; winograd [block][room][VL] */
+    ptrdiff_t *off; /* room: where a pixel reads */
     ptrdiff_t *pixel_of_band; /* bands_a_chunk: first pixel of each band */
-    char *bench;              /* patches, winograd: what a thread needs while packing */
+    char *bench; /* patches, winograd: what a thread needs while packing */
 } NAME(chunk);
 
 /* A band's place: image, depth, first output row, and how many rows it has. */
-static ptrdiff_t NAME(band_at)(const NAME(grad_weight_job) *job, ptrdiff_t band, ptrdiff_t *n, ptrdiff_t *depth, ptrdiff_t *row) {
+static ptrdiff_t NAME(band_at)(const NAME(grad_weight_job) *job, ptrdiff_t band, ptrdiff_t *n, ptrdiff_t *depth,
+                               ptrdiff_t *row) {
     const window *w = &job->grid;
     *row = band % job->bands_a_plane * job->band_rows;
     *depth = band / job->bands_a_plane % w->out[0];
@@ -68,9 +69,10 @@ static void NAME(place_chunk)(const NAME(grad_weight_job) *job, NAME(chunk) *chu
         chunk->pixel_of_band[i] = p;
         for (ptrdiff_t h = 0; h < rows; h++)
             for (ptrdiff_t q = 0; q < w->out[2]; q++, p++)
-                chunk->off[p] = job->layout == NAME(PATCHES)    ? p * job->columns * VL
-                                : job->layout == NAME(WINOGRAD) ? p * VL
-                                                                : (i * job->volume + h * w->step[1] * job->width + q * w->step[2]) * VL;
+                chunk->off[p] = job->layout == NAME(PATCHES) ? p * job->columns * VL
+                                : job->layout == NAME(WINOGRAD)
+                                    ? p * VL
+                                    : (i * job->volume + h * w->step[1] * job->width + q * w->step[2]) * VL;
     }
     chunk->pixels = p;
 }
@@ -108,8 +110,8 @@ static void NAME(pack_dy)(const NAME(grad_weight_job) *job, const NAME(chunk) *c
 
 /* A row of `size` pixels of VL channels (`channels` of them real, element strides x_c and x_s), padded with zeros and transposed to
    [column][VL]: columns first .. first+width-1. */
-static void NAME(transpose_row)(const T *x, ptrdiff_t x_c, ptrdiff_t x_s, ptrdiff_t size, ptrdiff_t channels, ptrdiff_t first, ptrdiff_t width,
-                                T *to) {
+static void NAME(transpose_row)(const T *x, ptrdiff_t x_c, ptrdiff_t x_s, ptrdiff_t size, ptrdiff_t channels,
+                                ptrdiff_t first, ptrdiff_t width, T *to) {
     ptrdiff_t lo, hi;
     inside(first, 1, size, width, &lo, &hi);
     memset(to, 0, (size_t)(lo * VL) * sizeof(T));
@@ -121,7 +123,8 @@ static void NAME(transpose_row)(const T *x, ptrdiff_t x_c, ptrdiff_t x_s, ptrdif
         for (ptrdiff_t i = lo; i < hi; i += VL) {
             const ptrdiff_t count = smaller(VL, hi - i);
             V r[VBYTES / sizeof(T)];
-            for (ptrdiff_t c = 0; c < VL; c++) r[c] = c < channels ? NAME(vload_first)(x + c * x_c + i, count) : NAME(vzero)();
+            for (ptrdiff_t c = 0; c < VL; c++)
+                r[c] = c < channels ? NAME(vload_first)(x + c * x_c + i, count) : NAME(vzero)();
             NAME(vtranspose)(VBYTES / sizeof(T), r);
             for (ptrdiff_t j = 0; j < count; j++) NAME(vstore)(to + (i + j) * VL, r[j]);
         }
@@ -141,21 +144,25 @@ static void NAME(pack_block)(const NAME(grad_weight_job) *job, const NAME(chunk)
         const T *x = job->x + n * w->x_n + (g * w->c + c0) * w->x_c;
         for (ptrdiff_t d = 0; d < job->e.span[0]; d++)
             for (ptrdiff_t h = 0; h < (rows - 1) * w->step[1] + job->e.span[1]; h++) {
-                const ptrdiff_t at_d = depth * w->step[0] + job->e.lo[0] + d, at_h = row * w->step[1] + job->e.lo[1] + h;
+                const ptrdiff_t at_d = depth * w->step[0] + job->e.lo[0] + d,
+                                at_h = row * w->step[1] + job->e.lo[1] + h;
                 T *line = to + (d * job->plane + h * job->width) * VL;
                 if (at_d < 0 || at_d >= w->in[0] || at_h < 0 || at_h >= w->in[1])
                     memset(line, 0, (size_t)(job->width * VL) * sizeof(T));
                 else
-                    NAME(transpose_row)(x + at_d * w->x_s[0] + at_h * w->x_s[1], w->x_c, w->x_s[2], w->in[2], channels, job->e.lo[2], job->width, line);
+                    NAME(transpose_row)(x + at_d * w->x_s[0] + at_h * w->x_s[1], w->x_c, w->x_s[2], w->in[2], channels,
+                                        job->e.lo[2], job->width, line);
             }
     }
 }
 
 /* Patches of one band, gathered VL pixels and at most KC taps at a time, then transposed to [pixel][column]. */
-static void NAME(pack_patches)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t g, ptrdiff_t band, char *scratch) {
+static void NAME(pack_patches)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t g, ptrdiff_t band,
+                               char *scratch) {
     const window *w = job->w;
     ptrdiff_t n, depth, row;
-    const ptrdiff_t rows = NAME(band_at)(job, chunk->first_band + band, &n, &depth, &row), depth_columns = w->c * w->taps;
+    const ptrdiff_t rows = NAME(band_at)(job, chunk->first_band + band, &n, &depth, &row),
+                    depth_columns = w->c * w->taps;
     const ptrdiff_t first = ((n * w->out[0] + depth) * w->out[1] + row) * w->out[2], pixels = rows * w->out[2];
     T *panel = (T *)(void *)scratch;
     NAME(load) *loads = (void *)(panel + (KC + VL) * VL + VL);
@@ -165,11 +172,13 @@ static void NAME(pack_patches)(const NAME(grad_weight_job) *job, const NAME(chun
         run runs[VBYTES / sizeof(T)];
         const ptrdiff_t count = smaller(VL, pixels - p), run_count = window_runs(w, first + p, count, runs);
         for (ptrdiff_t t0 = 0; t0 < w->taps; t0 += KC) {
-            const ptrdiff_t taps = smaller(KC, w->taps - t0), a_tap = NAME(plan_gather)(w, runs, run_count, 1, t0, t0 + taps, loads);
+            const ptrdiff_t taps = smaller(KC, w->taps - t0),
+                            a_tap = NAME(plan_gather)(w, runs, run_count, 1, t0, t0 + taps, loads);
             for (ptrdiff_t c = 0; c < w->c; c++) {
                 NAME(gather)(w, x, c, c + 1, taps, loads, a_tap, VL, panel);
                 for (ptrdiff_t i = 0; i < count; i++)
-                    for (ptrdiff_t t = 0; t < taps; t++) to[i * job->columns * VL + c * w->taps + t0 + t] = panel[t * VL + i];
+                    for (ptrdiff_t t = 0; t < taps; t++)
+                        to[i * job->columns * VL + c * w->taps + t0 + t] = panel[t * VL + i];
             }
         }
         for (ptrdiff_t i = 0; i < count; i++)
@@ -186,7 +195,8 @@ static ptrdiff_t NAME(pack_jobs)(const NAME(grad_weight_job) *job, const NAME(ch
 }
 
 static void NAME(pack_part)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t i, char *bench) {
-    const ptrdiff_t groups = job->w->groups, a_group = job->layout == NAME(WINOGRAD) ? NAME(filter_blocks)(job) : job->tiles;
+    const ptrdiff_t groups = job->w->groups,
+                    a_group = job->layout == NAME(WINOGRAD) ? NAME(filter_blocks)(job) : job->tiles;
     const ptrdiff_t rest = i - groups * a_group;
     if (rest < 0 && job->layout == NAME(WINOGRAD))
         NAME(transform_dy)(job, chunk, i / a_group, i % a_group, bench);
@@ -203,19 +213,23 @@ static void NAME(pack_part)(const NAME(grad_weight_job) *job, const NAME(chunk) 
 /* ---- summing over a chunk: one set of TILE_V columns of one plane against every tile of filters */
 
 /* Where the vector of a column starts. */
-static const T *NAME(column_start)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t plane, ptrdiff_t column) {
+static const T *NAME(column_start)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t plane,
+                                   ptrdiff_t column) {
     const window *w = job->w;
     if (job->layout == NAME(PATCHES)) return chunk->input + (plane * job->room * job->columns + column) * VL;
     if (job->layout == NAME(WINOGRAD)) return chunk->input + (plane * job->blocks + column) * job->room * VL;
     const ptrdiff_t *tap = w->tap + 3 * (column % w->taps);
-    const ptrdiff_t place = (tap[0] - job->e.lo[0]) * job->plane + (tap[1] - job->e.lo[1]) * job->width + tap[2] - job->e.lo[2];
+    const ptrdiff_t place =
+        (tap[0] - job->e.lo[0]) * job->plane + (tap[1] - job->e.lo[1]) * job->width + tap[2] - job->e.lo[2];
     return chunk->input + ((plane * job->blocks + column / w->taps) * job->bands_a_chunk * job->volume + place) * VL;
 }
 
-static void NAME(sum_set)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t plane, ptrdiff_t set, int first, T *sums) {
+static void NAME(sum_set)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t plane, ptrdiff_t set,
+                          int first, T *sums) {
     const ptrdiff_t v0 = set * TILE_V, vectors = smaller(TILE_V, job->columns - v0);
     const T *b[TILE_V];
-    for (ptrdiff_t v = 0; v < TILE_V; v++) b[v] = NAME(column_start)(job, chunk, plane, smaller(v0 + v, job->columns - 1));
+    for (ptrdiff_t v = 0; v < TILE_V; v++)
+        b[v] = NAME(column_start)(job, chunk, plane, smaller(v0 + v, job->columns - 1));
     for (ptrdiff_t p = 0; p < chunk->pixels; p += NAME(RUN))
         for (ptrdiff_t tile = 0; tile < job->tiles; tile++) {
             T *to = sums + ((plane * job->tiles + tile) * job->sets + set) * TILE_M * TILE_LANES;
@@ -297,8 +311,9 @@ static void NAME(plan_grad_weight)(NAME(grad_weight_job) *job) {
     if (job->parts < 4 || work / (double)job->parts > 4 * LONGEST_TASK) job->parts = 1;
 
     const ptrdiff_t dy_bytes = job->planes * job->tiles * TILE_M * w->out[2] * (ptrdiff_t)sizeof(T);
-    const ptrdiff_t x_bytes = job->layout == NAME(BLOCKED) ? job->planes * job->blocks * VBYTES * job->width * w->step[1]
-                                                           : job->planes * job->columns * VBYTES * w->out[2];
+    const ptrdiff_t x_bytes = job->layout == NAME(BLOCKED)
+                                  ? job->planes * job->blocks * VBYTES * job->width * w->step[1]
+                                  : job->planes * job->columns * VBYTES * w->out[2];
     const ptrdiff_t budget = job->parts == 1 && job->layout == NAME(WINOGRAD) ? SHARED_CHUNK_BYTES : CHUNK_BYTES;
     const ptrdiff_t least = job->layout == NAME(WINOGRAD) ? 32 : NAME(RUN);
     const ptrdiff_t rows = larger(budget / (dy_bytes + x_bytes), divide_up(least, w->out[2]));
@@ -314,8 +329,10 @@ static void NAME(plan_grad_weight)(NAME(grad_weight_job) *job) {
 
 /* Bytes of a chunk's arrays; where `at` is given they are laid out there. */
 static size_t NAME(lay_out_chunk)(const NAME(grad_weight_job) *job, char *at, NAME(chunk) *chunk) {
-    const size_t input = job->layout == NAME(BLOCKED) ? (size_t)(job->blocks * job->bands_a_chunk * job->volume) : (size_t)(job->room * job->columns);
-    const size_t gather = (size_t)((KC + VL) * VL + VL) * sizeof(T) + (size_t)smaller(KC, job->w->taps) * (size_t)(VL + 3) * sizeof(NAME(load));
+    const size_t input = job->layout == NAME(BLOCKED) ? (size_t)(job->blocks * job->bands_a_chunk * job->volume)
+                                                      : (size_t)(job->room * job->columns);
+    const size_t gather = (size_t)((KC + VL) * VL + VL) * sizeof(T) +
+                          (size_t)smaller(KC, job->w->taps) * (size_t)(VL + 3) * sizeof(NAME(load));
     const size_t sizes[5] = {
         (size_t)(job->planes * job->tiles * TILE_M * job->room) * sizeof(T),
         (size_t)job->planes * input * VBYTES,
@@ -389,8 +406,9 @@ static int NAME(grad_weight_shared)(const NAME(grad_weight_job) *job) {
         status = fc_parallel(NAME(pack_jobs)(job, &shared.chunk), pixels * (double)(job->planes * (w->k + w->c)), bench,
                              NAME(shared_pack_task), &shared);
         if (status != FC_OK) break;
-        status = fc_parallel(job->planes * job->sets, pixels * (double)(job->planes * w->k) * (double)(job->columns * VL), 0,
-                             NAME(shared_sum_task), &shared);
+        status =
+            fc_parallel(job->planes * job->sets, pixels * (double)(job->planes * w->k) * (double)(job->columns * VL), 0,
+                        NAME(shared_sum_task), &shared);
         shared.first = 0;
     }
     fc_free(memory);
@@ -405,7 +423,8 @@ static int NAME(dense_grad_weight)(const window *w, const NAME(taps_3x3) *taps, 
     job.sums = fc_alloc((size_t)job.parts * sizeof(T), (size_t)job.size);
     if (!job.sums) return FC_NO_MEMORY;
     const double work = (double)(w->n * window_pixels(w)) * (double)(w->groups * w->k) * (double)(w->c * w->taps);
-    int status = job.parts > 1 ? fc_parallel(job.parts, work, NAME(lay_out_chunk)(&job, NULL, NULL), NAME(grad_weight_part_task), &job)
+    int status = job.parts > 1 ? fc_parallel(job.parts, work, NAME(lay_out_chunk)(&job, NULL, NULL),
+                                             NAME(grad_weight_part_task), &job)
                                : NAME(grad_weight_shared)(&job);
     if (status == FC_OK)
         status = fc_parallel(w->groups * job.tiles, (double)(job.parts * job.size), 0, NAME(store_weight_task), &job);

@@ -43,7 +43,8 @@ static void NAME(winograd_pack_task)(void *context, ptrdiff_t task, void *scratc
     const NAME(winograd_pack_job) *job = context;
     const window *w = job->w;
     const ptrdiff_t tiles = divide_up(w->k, TILE_M), g = task / tiles, tile = task % tiles;
-    const ptrdiff_t first = tile / NAME(GROUP) * NAME(GROUP), in_group = smaller(NAME(GROUP), tiles - first), size = w->c * TILE_M;
+    const ptrdiff_t first = tile / NAME(GROUP) *NAME(GROUP), in_group = smaller(NAME(GROUP), tiles - first),
+                    size = w->c * TILE_M;
     T *to = job->packed + (g * tiles + first) * WINO_POINTS * size + (tile - first) * size;
     T lane[9][VBYTES / sizeof(T)];
     (void)scratch;
@@ -65,7 +66,8 @@ static void NAME(winograd_pack_task)(void *context, ptrdiff_t task, void *scratc
 
 static int NAME(winograd_pack)(const window *w, const NAME(taps_3x3) *taps, const T *weight, T *packed) {
     NAME(winograd_pack_job) job = {w, taps, weight, packed};
-    return fc_parallel(w->groups * divide_up(w->k, TILE_M), (double)NAME(winograd_packed_size)(w), 0, NAME(winograd_pack_task), &job);
+    return fc_parallel(w->groups * divide_up(w->k, TILE_M), (double)NAME(winograd_packed_size)(w), 0,
+                       NAME(winograd_pack_task), &job);
 }
 
 /* ---- blocks of tiles */
@@ -77,10 +79,11 @@ typedef struct {
     const T *x, *packed;
     T *y;
     const fc_epilogue *end;
-    ptrdiff_t vectors, blocks, tiles, tile_groups; /* vectors of tiles; blocks of up to TILE_V of them; tiles of filters; their groups */
-    ptrdiff_t splits;                              /* of the groups of filters: tasks = groups * blocks * splits */
-    ptrdiff_t pitch;                               /* elements between two points of the transformed input */
-    unsigned char *not_finite;                     /* an image, set where a result is not finite */
+    ptrdiff_t vectors, blocks, tiles,
+        tile_groups; /* vectors of tiles; blocks of up to TILE_V of them; tiles of filters; their groups */
+    ptrdiff_t splits; /* of the groups of filters: tasks = groups * blocks * splits */
+    ptrdiff_t pitch; /* elements between two points of the transformed input */
+    unsigned char *not_finite; /* an image, set where a result is not finite */
 } NAME(winograd_job);
 
 /* A run of tiles, with the masks that keep its loads inside the rows. */
@@ -91,10 +94,10 @@ typedef struct {
 
 typedef struct {
     NAME(tile_run) *runs; /* TILE_LANES, each up to VL tiles long */
-    ptrdiff_t *off;       /* KC */
-    T *patch;             /* WINO_POINTS x (TILE_LANES + VL): the inputs of one channel, lanes are tiles */
-    T *input;             /* WINO_POINTS x pitch: transformed, [point][channel][TILE_LANES] */
-    T *product;           /* WINO_POINTS x GROUP x TILE_M x TILE_LANES */
+    ptrdiff_t *off; /* KC */
+    T *patch; /* WINO_POINTS x (TILE_LANES + VL): the inputs of one channel, lanes are tiles */
+    T *input; /* WINO_POINTS x pitch: transformed, [point][channel][TILE_LANES] */
+    T *product; /* WINO_POINTS x GROUP x TILE_M x TILE_LANES */
 } NAME(winograd_desk);
 
 static size_t NAME(winograd_scratch)(const NAME(winograd_job) *job, void *scratch, NAME(winograd_desk) *desk) {
@@ -108,13 +111,14 @@ static size_t NAME(winograd_scratch)(const NAME(winograd_job) *job, void *scratc
     ROOM(off, KC);
     ROOM(patch, WINO_POINTS * (TILE_LANES + VL));
     ROOM(input, WINO_POINTS * job->pitch);
-    ROOM(product, WINO_POINTS * NAME(GROUP) * TILE_M * TILE_LANES);
+    ROOM(product, WINO_POINTS * NAME(GROUP) *TILE_M * TILE_LANES);
 #undef ROOM
     return (size_t)(at - (char *)scratch);
 }
 
 /* Runs of tiles first .. first+count-1, cut at vectors so that no run crosses one. */
-static ptrdiff_t NAME(plan_tiles)(const NAME(winograd_job) *job, ptrdiff_t first, ptrdiff_t count, NAME(tile_run) *runs) {
+static ptrdiff_t NAME(plan_tiles)(const NAME(winograd_job) *job, ptrdiff_t first, ptrdiff_t count,
+                                  NAME(tile_run) *runs) {
     ptrdiff_t used = 0;
     for (ptrdiff_t lane = 0; lane < count; lane += VL) {
         run part[VBYTES / sizeof(T)];
@@ -143,7 +147,8 @@ INLINE void NAME(split_columns)(const T *row, const MASK *masks, V *column) {
         l[i] = NAME(vload_masked)(row + i * VL, masks[i]);
         m[i] = NAME(vload_masked)(row + WINO_OUT + i * VL, masks[WINO_OUT + i]);
     }
-    const V e0 = NAME(veven)(l[0], l[1]), e1 = NAME(veven)(l[2], l[3]), o0 = NAME(vodd)(l[0], l[1]), o1 = NAME(vodd)(l[2], l[3]);
+    const V e0 = NAME(veven)(l[0], l[1]), e1 = NAME(veven)(l[2], l[3]), o0 = NAME(vodd)(l[0], l[1]),
+            o1 = NAME(vodd)(l[2], l[3]);
     column[0] = NAME(veven)(e0, e1);
     column[1] = NAME(veven)(o0, o1);
     column[2] = NAME(vodd)(e0, e1);
@@ -152,7 +157,8 @@ INLINE void NAME(split_columns)(const T *row, const MASK *masks, V *column) {
     column[5] = NAME(veven)(NAME(vodd)(m[0], m[1]), NAME(vodd)(m[2], m[3]));
 }
 
-static void NAME(transform_input)(const NAME(winograd_job) *job, const NAME(winograd_desk) *desk, ptrdiff_t run_count, ptrdiff_t vectors, ptrdiff_t g) {
+static void NAME(transform_input)(const NAME(winograd_job) *job, const NAME(winograd_desk) *desk, ptrdiff_t run_count,
+                                  ptrdiff_t vectors, ptrdiff_t g) {
     enum { PITCH = TILE_LANES + VBYTES / sizeof(T) };
     const window *w = job->w;
     for (ptrdiff_t c = 0; c < w->c; c++) {
@@ -187,7 +193,8 @@ static void NAME(transform_input)(const NAME(winograd_job) *job, const NAME(wino
 }
 
 /* product[point][tile][filter][lane] for one group of filters. */
-static void NAME(multiply_points)(const NAME(winograd_job) *job, const NAME(winograd_desk) *desk, ptrdiff_t vectors, ptrdiff_t g, ptrdiff_t group) {
+static void NAME(multiply_points)(const NAME(winograd_job) *job, const NAME(winograd_desk) *desk, ptrdiff_t vectors,
+                                  ptrdiff_t g, ptrdiff_t group) {
     const window *w = job->w;
     const ptrdiff_t first = group * NAME(GROUP), count = smaller(NAME(GROUP), job->tiles - first), size = w->c * TILE_M;
     const T *a = job->packed + (g * job->tiles + first) * WINO_POINTS * size;
@@ -198,7 +205,8 @@ static void NAME(multiply_points)(const NAME(winograd_job) *job, const NAME(wino
                 T *to = desk->product + (p * NAME(GROUP) + i) * TILE_M * TILE_LANES;
                 const NAME(tile_end) end = {.c = to, .row = TILE_LANES, .partial = c0 ? to : NULL};
                 for (ptrdiff_t v = 0; v < TILE_V; v++) b[v] = desk->input + p * job->pitch + (c0 * vectors + v) * VL;
-                NAME(tile)[vectors](smaller(KC, w->c - c0), a + ((p * count + i) * w->c + c0) * TILE_M, b, desk->off, &end);
+                NAME(tile)[vectors](smaller(KC, w->c - c0), a + ((p * count + i) * w->c + c0) * TILE_M, b, desk->off,
+                                    &end);
             }
 }
 
@@ -207,7 +215,8 @@ static void NAME(multiply_points)(const NAME(winograd_job) *job, const NAME(wino
 static void NAME(store_run)(const NAME(winograd_job) *job, const run *r, const T *pixels, ptrdiff_t k) {
     const window *w = job->w;
     const ptrdiff_t top = WINO_OUT * r->at[2], left = WINO_OUT * r->at[3];
-    const ptrdiff_t rows = smaller(WINO_OUT, w->out[1] - top), columns = smaller(WINO_OUT * r->length, w->out[2] - left);
+    const ptrdiff_t rows = smaller(WINO_OUT, w->out[1] - top),
+                    columns = smaller(WINO_OUT * r->length, w->out[2] - left);
     const ptrdiff_t place = r->at[0] * w->y_n + k * w->y_c + top * w->y_s[1] + left;
     const T *add = job->end ? job->end->add : NULL;
     const ptrdiff_t activation = job->end ? job->end->activation : 0;
@@ -227,10 +236,10 @@ static void NAME(store_run)(const NAME(winograd_job) *job, const run *r, const T
 }
 
 /* Transform a group of filters back and store it. Returns whether all was finite. */
-static int NAME(transform_output)(const NAME(winograd_job) *job, const NAME(winograd_desk) *desk, ptrdiff_t run_count, ptrdiff_t vectors, ptrdiff_t g,
-                                  ptrdiff_t group) {
+static int NAME(transform_output)(const NAME(winograd_job) *job, const NAME(winograd_desk) *desk, ptrdiff_t run_count,
+                                  ptrdiff_t vectors, ptrdiff_t g, ptrdiff_t group) {
     const window *w = job->w;
-    const ptrdiff_t first = group * NAME(GROUP) * TILE_M, filters = smaller(NAME(GROUP) * TILE_M, w->k - first);
+    const ptrdiff_t first = group * NAME(GROUP) *TILE_M, filters = smaller(NAME(GROUP) *TILE_M, w->k - first);
     T pixels[WINO_OUT * WINO_OUT * VBYTES / sizeof(T) + VBYTES / sizeof(T)];
     V check = NAME(vzero)();
     for (ptrdiff_t k = 0; k < filters; k++) {
@@ -241,7 +250,7 @@ static int NAME(transform_output)(const NAME(winograd_job) *job, const NAME(wino
             V m[WINO_POINTS];
             const T *from = desk->product + k * TILE_LANES + v * VL;
             UNROLL(36)
-            for (int p = 0; p < WINO_POINTS; p++) m[p] = NAME(vload)(from + p * NAME(GROUP) * TILE_M * TILE_LANES);
+            for (int p = 0; p < WINO_POINTS; p++) m[p] = NAME(vload)(from + p * NAME(GROUP) *TILE_M * TILE_LANES);
             NAME(wino_output)(m);
             UNROLL(4)
             for (int h = 0; h < WINO_OUT; h++) {
@@ -267,15 +276,18 @@ static void NAME(winograd_task)(void *context, ptrdiff_t task, void *scratch) {
     const window *w = job->w;
     NAME(winograd_desk) desk;
     (void)NAME(winograd_scratch)(job, scratch, &desk);
-    const ptrdiff_t split = task % job->splits, block = task / job->splits % job->blocks, g = task / job->splits / job->blocks;
-    const ptrdiff_t v0 = block * job->vectors / job->blocks, v1 = (block + 1) * job->vectors / job->blocks, vectors = v1 - v0;
+    const ptrdiff_t split = task % job->splits, block = task / job->splits % job->blocks,
+                    g = task / job->splits / job->blocks;
+    const ptrdiff_t v0 = block * job->vectors / job->blocks, v1 = (block + 1) * job->vectors / job->blocks,
+                    vectors = v1 - v0;
     const ptrdiff_t all = w->n * window_pixels(&job->grid), count = smaller(vectors * VL, all - v0 * VL);
     const ptrdiff_t run_count = NAME(plan_tiles)(job, v0 * VL, count, desk.runs);
     int finite = 1;
     for (ptrdiff_t j = 0; j < KC; j++) desk.off[j] = j * vectors * VL;
     memset(desk.patch, 0, WINO_POINTS * (size_t)(TILE_LANES + VL) * sizeof(T)); /* lanes past the last tile */
     NAME(transform_input)(job, &desk, run_count, vectors, g);
-    for (ptrdiff_t group = split * job->tile_groups / job->splits; group < (split + 1) * job->tile_groups / job->splits; group++) {
+    for (ptrdiff_t group = split * job->tile_groups / job->splits; group < (split + 1) * job->tile_groups / job->splits;
+         group++) {
         NAME(multiply_points)(job, &desk, vectors, g, group);
         finite &= NAME(transform_output)(job, &desk, run_count, vectors, g, group);
     }
@@ -307,7 +319,8 @@ static int NAME(redo_directly)(const NAME(winograd_job) *job, const T *weight) {
 }
 
 /* y = epilogue(window of x); `weight` as the caller has it, `packed` by winograd_pack. */
-static int NAME(winograd)(const window *w, const NAME(taps_3x3) *taps, const T *x, const T *weight, const T *packed, const fc_epilogue *end, T *y) {
+static int NAME(winograd)(const window *w, const NAME(taps_3x3) *taps, const T *x, const T *weight, const T *packed,
+                          const fc_epilogue *end, T *y) {
     enum { TASKS = 16 };
     NAME(winograd_job) job = {.w = w, .grid = *w, .taps = taps, .x = x, .packed = packed, .y = y, .end = end};
     job.grid.out[1] = divide_up(w->out[1], WINO_OUT);
@@ -322,7 +335,8 @@ static int NAME(winograd)(const window *w, const NAME(taps_3x3) *taps, const T *
     if (!job.not_finite) return FC_NO_MEMORY;
     memset(job.not_finite, 0, (size_t)w->n);
     const double work = (double)(w->n * window_pixels(w)) * (double)(w->groups * w->k) * (double)w->c * 2.25;
-    int status = fc_parallel(w->groups * job.blocks * job.splits, work, NAME(winograd_scratch)(&job, NULL, NULL), NAME(winograd_task), &job);
+    int status = fc_parallel(w->groups * job.blocks * job.splits, work, NAME(winograd_scratch)(&job, NULL, NULL),
+                             NAME(winograd_task), &job);
     if (status == FC_OK) status = NAME(redo_directly)(&job, weight);
     fc_free(job.not_finite);
     return status;

@@ -29,8 +29,9 @@ INLINE void NAME(wino_collect_1d)(const V *m, const int sm, V *g, const int sg) 
 static ptrdiff_t NAME(filter_blocks)(const NAME(grad_weight_job) *job) { return divide_up(job->tiles * TILE_M, VL); }
 
 /* Rows `row` .. row+count-1 of a plane, transposed to [row][column][VL]; zeros outside the plane. */
-static void NAME(transpose_rows)(const T *x, ptrdiff_t x_c, const ptrdiff_t *x_s, const ptrdiff_t *size, ptrdiff_t channels, ptrdiff_t row,
-                                 ptrdiff_t count, ptrdiff_t first, ptrdiff_t width, T *to) {
+static void NAME(transpose_rows)(const T *x, ptrdiff_t x_c, const ptrdiff_t *x_s, const ptrdiff_t *size,
+                                 ptrdiff_t channels, ptrdiff_t row, ptrdiff_t count, ptrdiff_t first, ptrdiff_t width,
+                                 T *to) {
     for (ptrdiff_t h = row; h < row + count; h++, to += width * VL) {
         if (h < 0 || h >= size[1] || channels <= 0)
             memset(to, 0, (size_t)(width * VL) * sizeof(T));
@@ -40,7 +41,8 @@ static void NAME(transpose_rows)(const T *x, ptrdiff_t x_c, const ptrdiff_t *x_s
 }
 
 /* Bt d B of every tile of the chunk for VL channels: [point][block][tile][VL]. */
-static void NAME(transform_block)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t g, ptrdiff_t block, char *bench) {
+static void NAME(transform_block)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t g,
+                                  ptrdiff_t block, char *bench) {
     const window *w = job->w;
     const ptrdiff_t width = job->grid.out[2] * WINO_OUT + 2, step = job->blocks * job->room * VL;
     T *rows = (T *)(void *)bench, *to = chunk->input + (g * WINO_POINTS * job->blocks + block) * job->room * VL;
@@ -49,14 +51,15 @@ static void NAME(transform_block)(const NAME(grad_weight_job) *job, const NAME(c
         const ptrdiff_t height = NAME(band_at)(job, chunk->first_band + i, &n, &depth, &top);
         const T *x = job->x + n * w->x_n + (g * w->c + block * VL) * w->x_c;
         for (ptrdiff_t h = top; h < top + height; h++) {
-            NAME(transpose_rows)(x, w->x_c, w->x_s, w->in, smaller(VL, w->c - block * VL), WINO_OUT * h + job->taps->lo[0], WINO_IN,
-                                 job->taps->lo[1], width, rows);
+            NAME(transpose_rows)(x, w->x_c, w->x_s, w->in, smaller(VL, w->c - block * VL),
+                                 WINO_OUT * h + job->taps->lo[0], WINO_IN, job->taps->lo[1], width, rows);
             for (ptrdiff_t q = 0; q < job->grid.out[2]; q++, to += VL) {
                 V d[WINO_POINTS];
                 UNROLL(6)
                 for (int r = 0; r < WINO_IN; r++) {
                     UNROLL(6)
-                    for (int c = 0; c < WINO_IN; c++) d[r * WINO_IN + c] = NAME(vload)(rows + (r * width + q * WINO_OUT + c) * VL);
+                    for (int c = 0; c < WINO_IN; c++)
+                        d[r * WINO_IN + c] = NAME(vload)(rows + (r * width + q * WINO_OUT + c) * VL);
                 }
                 NAME(wino_input)(d);
                 UNROLL(36)
@@ -67,8 +70,12 @@ static void NAME(transform_block)(const NAME(grad_weight_job) *job, const NAME(c
 }
 
 /* A dy At of every tile of the chunk for VL filters: [point][tile of filters][tile][TILE_M]. */
-static void NAME(transform_dy)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t g, ptrdiff_t block, char *bench) {
-    enum { LANES = VBYTES / sizeof(T), PIECE = LANES < TILE_M ? LANES : TILE_M }; /* lanes that stay together in a tile of filters */
+static void NAME(transform_dy)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t g, ptrdiff_t block,
+                               char *bench) {
+    enum {
+        LANES = VBYTES / sizeof(T),
+        PIECE = LANES < TILE_M ? LANES : TILE_M
+    }; /* lanes that stay together in a tile of filters */
     const window *w = job->w;
     const ptrdiff_t width = job->grid.out[2] * WINO_OUT, step = job->tiles * job->room * TILE_M, k0 = block * VL;
     T *rows = (T *)(void *)bench, *to = chunk->packed + g * WINO_POINTS * step;
@@ -78,7 +85,8 @@ static void NAME(transform_dy)(const NAME(grad_weight_job) *job, const NAME(chun
         const ptrdiff_t height = NAME(band_at)(job, chunk->first_band + i, &n, &depth, &top);
         const T *dy = job->dy + n * w->y_n + (g * w->k + k0) * w->y_c;
         for (ptrdiff_t h = top; h < top + height; h++) {
-            NAME(transpose_rows)(dy, w->y_c, w->y_s, w->out, smaller(VL, w->k - k0), WINO_OUT * h, WINO_OUT, 0, width, rows);
+            NAME(transpose_rows)(dy, w->y_c, w->y_s, w->out, smaller(VL, w->k - k0), WINO_OUT * h, WINO_OUT, 0, width,
+                                 rows);
             for (ptrdiff_t q = 0; q < job->grid.out[2]; q++, tile++) {
                 V half[WINO_IN * WINO_OUT], z[WINO_POINTS];
                 UNROLL(4)
@@ -93,7 +101,8 @@ static void NAME(transform_dy)(const NAME(grad_weight_job) *job, const NAME(chun
                 for (ptrdiff_t lane = 0; lane < LANES && k0 + lane < job->tiles * TILE_M; lane += PIECE) {
                     T *at = to + ((k0 + lane) / TILE_M * job->room + tile) * TILE_M + (k0 + lane) % TILE_M;
                     UNROLL(36)
-                    for (int p = 0; p < WINO_POINTS; p++) memcpy(at + p * step, (const T *)&z[p] + lane, PIECE * sizeof(T));
+                    for (int p = 0; p < WINO_POINTS; p++)
+                        memcpy(at + p * step, (const T *)&z[p] + lane, PIECE * sizeof(T));
                 }
             }
         }
@@ -108,12 +117,14 @@ static void NAME(transform_sums)(const NAME(grad_weight_job) *job, ptrdiff_t g, 
     for (ptrdiff_t k = k0; k < smaller(k0 + TILE_M, w->k); k++)
         for (ptrdiff_t block = 0; block < job->blocks; block++) {
             const T *from = job->sums + g * WINO_POINTS * plane +
-                            ((k0 / TILE_M * job->sets + block / TILE_V) * TILE_M + k - k0) * TILE_LANES + block % TILE_V * VL;
+                            ((k0 / TILE_M * job->sets + block / TILE_V) * TILE_M + k - k0) * TILE_LANES +
+                            block % TILE_V * VL;
             V m[WINO_POINTS], half[3 * WINO_IN], dg[9];
             T lane[VBYTES / sizeof(T)];
             for (ptrdiff_t p = 0; p < WINO_POINTS; p++) {
                 m[p] = NAME(vload)(from + p * plane);
-                for (ptrdiff_t part = 1; part < job->parts; part++) m[p] += NAME(vload)(from + p * plane + part * job->size);
+                for (ptrdiff_t part = 1; part < job->parts; part++)
+                    m[p] += NAME(vload)(from + p * plane + part * job->size);
             }
             UNROLL(6)
             for (int c = 0; c < WINO_IN; c++) NAME(wino_collect_1d)(m + c, WINO_IN, half + c, WINO_IN);
@@ -123,7 +134,8 @@ static void NAME(transform_sums)(const NAME(grad_weight_job) *job, ptrdiff_t g, 
             for (ptrdiff_t t = 0; t < 9; t++) {
                 check += dg[t];
                 NAME(vstore)(lane, dg[t]);
-                for (ptrdiff_t c = 0; c < smaller(VL, w->c - block * VL); c++) to[c * w->w_c + job->taps->grid[t]] = lane[c];
+                for (ptrdiff_t c = 0; c < smaller(VL, w->c - block * VL); c++)
+                    to[c * w->w_c + job->taps->grid[t]] = lane[c];
             }
         }
     const T sum = NAME(vsum)(check);

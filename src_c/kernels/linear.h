@@ -25,7 +25,8 @@ static void NAME(linear_block)(const NAME(linear_job) *job, ptrdiff_t n0, ptrdif
         const ptrdiff_t count = smaller(VL, c - at);
         V v[NAME(ROWS)];
         UNROLL(4)
-        for (int i = 0; i < NAME(ROWS); i++) v[i] = count == VL ? NAME(vload)(x[i] + at) : NAME(vload_first)(x[i] + at, count);
+        for (int i = 0; i < NAME(ROWS); i++)
+            v[i] = count == VL ? NAME(vload)(x[i] + at) : NAME(vload_first)(x[i] + at, count);
         UNROLL(4)
         for (int j = 0; j < NAME(ROWS); j++) {
             const V f = count == VL ? NAME(vload)(w[j] + at) : NAME(vload_first)(w[j] + at, count);
@@ -49,7 +50,8 @@ static void NAME(linear_task)(void *context, ptrdiff_t task, void *scratch) {
         for (ptrdiff_t n = 0; n < job->n; n += NAME(ROWS)) NAME(linear_block)(job, n, k);
 }
 
-static int NAME(linear_few)(ptrdiff_t n, ptrdiff_t k, ptrdiff_t c, const void *x, const void *w, const void *bias, void *y) {
+static int NAME(linear_few)(ptrdiff_t n, ptrdiff_t k, ptrdiff_t c, const void *x, const void *w, const void *bias,
+                            void *y) {
     NAME(linear_job) job = {n, k, c, x, w, bias, y};
     return fc_parallel(divide_up(k, NAME(LINEAR_TASK)), (double)k * (double)c * (double)n, 0, NAME(linear_task), &job);
 }

@@ -9,9 +9,9 @@ typedef struct NAME(max_pool_call) {
     uint8_t *taps8;
     int32_t *taps32;
     int64_t *indices;
-    const TI *first_s;        /* NCHW, per output column: its first tap inside the input; whole vectors, zeros behind */
-    ptrdiff_t rows, a_task;   /* NCHW: output rows; channels last: output pixels */
-    ptrdiff_t offset[256];    /* of tap number i from the window's first tap in a plane, if the window has <= 256 taps */
+    const TI *first_s; /* NCHW, per output column: its first tap inside the input; whole vectors, zeros behind */
+    ptrdiff_t rows, a_task; /* NCHW: output rows; channels last: output pixels */
+    ptrdiff_t offset[256]; /* of tap number i from the window's first tap in a plane, if the window has <= 256 taps */
 } NAME(max_pool_call);
 
 /* The best of a vector of windows. Without a NaN a maximum and a comparison a tap do; if one was seen (in a lane of any window, or
@@ -45,8 +45,7 @@ INLINE V NAME(load_row)(const T *p, ptrdiff_t at, ptrdiff_t w, const int edge) {
 
 /* Tap s (and, of ALTERNATE columns, tap s + 1 if it exists) of one row p of the windows whose first column is at element `at`. */
 INLINE void NAME(max_taps)(const fc_pool *g, const T *p, ptrdiff_t at, ptrdiff_t s, ptrdiff_t S, TI number,
-                           NAME(running) *m, const int columns, const int edge, const int with_taps,
-                           const int exact) {
+                           NAME(running) *m, const int columns, const int edge, const int with_taps, const int exact) {
     const ptrdiff_t w = g->in[2];
     const TI ns = number + (TI)s;
     if (columns == NAME(ALTERNATE)) {
@@ -99,8 +98,8 @@ static __attribute__((noinline)) void NAME(max_block_exact)(const fc_pool *g, co
 }
 
 /* Tap numbers to flat plane indices: taps[i] belongs to the window whose first tap lies at base + i * step. */
-INLINE void NAME(store_indices)(const NAME(max_pool_call) *m, ptrdiff_t n, ptrdiff_t base, ptrdiff_t step, const TI *taps,
-                                int64_t *to) {
+INLINE void NAME(store_indices)(const NAME(max_pool_call) *m, ptrdiff_t n, ptrdiff_t base, ptrdiff_t step,
+                                const TI *taps, int64_t *to) {
     const fc_pool *g = m->g;
     const ptrdiff_t S = g->kernel[2], R = g->kernel[1];
     if (NAME(volume)(g->kernel) <= 256) {
@@ -139,9 +138,12 @@ INLINE void NAME(max_pool_rows)(const NAME(max_pool_call) *m, ptrdiff_t task, TI
         const T *p = plane + ((depth + t.first * g->dilation[0]) * g->in[1] + height + r.first * g->dilation[1]) * W;
         const TI number = (TI)((t.first * g->kernel[1] + r.first) * S);
         for (ptrdiff_t q = 0; q < Q; q += VL) {
-            if (Q - q < VL && Q >= VL) q = Q - VL; /* the last block overlaps the one before rather than being partial */
-            const ptrdiff_t start = NAME(window_start)(g, 2, q), lanes = Q - q, nt = t.last - t.first, nr = r.last - r.first;
-            NAME(running) max = {NAME(vset)((T)-INFINITY), NAME(vset_int)(number), NAME(vgreater)(NAME(vzero)(), NAME(vzero)())};
+            if (Q - q < VL && Q >= VL)
+                q = Q - VL; /* the last block overlaps the one before rather than being partial */
+            const ptrdiff_t start = NAME(window_start)(g, 2, q), lanes = Q - q, nt = t.last - t.first,
+                            nr = r.last - r.first;
+            NAME(running) max = {NAME(vset)((T)-INFINITY), NAME(vset_int)(number),
+                                 NAME(vgreater)(NAME(vzero)(), NAME(vzero)())};
             if (with_taps) max.tap += *(const NAME(loose_vector_int) *)(m->first_s + q);
             const VI first = max.tap;
             if (start >= 0 && start + reads <= W)
@@ -178,7 +180,8 @@ INLINE void NAME(max_pool_across)(const NAME(max_pool_call) *m, const T *value, 
             const T v = value[start + k * step];
             const TI n = number[start + k * step] + (TI)k;
             const int nan = v != v, kept = best != best, equal = (v == best) | (nan & kept);
-            const int better = (v > best) | (nan & !kept) | (equal & (n < tap)); /* no branch: which tap wins is anyone's guess */
+            const int better =
+                (v > best) | (nan & !kept) | (equal & (n < tap)); /* no branch: which tap wins is anyone's guess */
             best = better ? v : best;
             tap = better ? n : tap;
         }
@@ -264,8 +267,8 @@ static void NAME(max_whole)(void *call, ptrdiff_t task, void *scratch) {
 }
 
 /* Channels last: one vector of channels of one window, whose taps inside the input are t, r, s. */
-INLINE void NAME(max_channels)(const fc_pool *g, const T *corner, SPAN t, SPAN r, SPAN s, ptrdiff_t lanes, NAME(running) *m,
-                               const int with_taps, const int exact) {
+INLINE void NAME(max_channels)(const fc_pool *g, const T *corner, SPAN t, SPAN r, SPAN s, ptrdiff_t lanes,
+                               NAME(running) *m, const int with_taps, const int exact) {
     const ptrdiff_t row = g->in[2] * g->c, plane = g->in[1] * row, step = g->dilation[2] * g->c;
     const MASK some = NAME(mask_range)(0, lanes);
     for (ptrdiff_t i = t.first; i < t.last; i++)
@@ -297,7 +300,8 @@ INLINE void NAME(max_pool_pixels)(const NAME(max_pool_call) *m, ptrdiff_t task, 
         const SPAN tap[3] = {NAME(taps_inside)(g, 0, at.depth), NAME(taps_inside)(g, 1, at.height),
                              NAME(taps_inside)(g, 2, pixel % Q)};
         const T *corner = m->x + (at.plane * NAME(volume)(g->in) + (d * H + h) * W + w) * C;
-        const VI first = NAME(vset_int)((TI)((tap[0].first * g->kernel[1] + tap[1].first) * g->kernel[2] + tap[2].first));
+        const VI first =
+            NAME(vset_int)((TI)((tap[0].first * g->kernel[1] + tap[1].first) * g->kernel[2] + tap[2].first));
         for (ptrdiff_t c = 0; c < C; c += VL) {
             if (C - c < VL && C >= VL) c = C - VL;
             const ptrdiff_t lanes = C - c;
@@ -316,12 +320,12 @@ INLINE void NAME(max_pool_pixels)(const NAME(max_pool_call) *m, ptrdiff_t task, 
     }
 }
 
-#define MAX_POOL_TASK(name, ...)                                                           \
-    static void NAME(max_##name)(void *call, ptrdiff_t task, void *scratch) {              \
-        NAME(max_pool_rows)(call, task, scratch, __VA_ARGS__, 0);                          \
-    }                                                                                      \
-    static void NAME(max_##name##_taps)(void *call, ptrdiff_t task, void *scratch) {       \
-        NAME(max_pool_rows)(call, task, scratch, __VA_ARGS__, 1);                          \
+#define MAX_POOL_TASK(name, ...)                                                     \
+    static void NAME(max_##name)(void *call, ptrdiff_t task, void *scratch) {        \
+        NAME(max_pool_rows)(call, task, scratch, __VA_ARGS__, 0);                    \
+    }                                                                                \
+    static void NAME(max_##name##_taps)(void *call, ptrdiff_t task, void *scratch) { \
+        NAME(max_pool_rows)(call, task, scratch, __VA_ARGS__, 1);                    \
     }
 MAX_POOL_TASK(second_2, NAME(ALTERNATE), 2)
 MAX_POOL_TASK(second_3, NAME(ALTERNATE), 3)

@@ -89,8 +89,8 @@ INLINE int NAME(run_scatter)(NAME(max_grad_call) *m, fc_task *loop) {
 INLINE int NAME(tiles)(const fc_pool *g) {
     int yes = !g->channels_last && g->kernel[0] == 1 && g->in[0] == g->out[0];
     for (int a = 1; a < 3; a++)
-        yes &= g->kernel[a] == 2 && g->pad[a] == 0 && g->in[a] == 2 * g->out[a] && (g->stride[a] == 2 || g->out[a] == 1) &&
-               g->dilation[a] == 1;
+        yes &= g->kernel[a] == 2 && g->pad[a] == 0 && g->in[a] == 2 * g->out[a] &&
+               (g->stride[a] == 2 || g->out[a] == 1) && g->dilation[a] == 1;
     return yes;
 }
 
@@ -138,7 +138,8 @@ static int NAME(max_pool_backward_taps)(const fc_pool *g, const void *dy, const 
     if (NAME(tiles)(g)) {
         const ptrdiff_t rows = g->n * g->c * g->out[0] * g->out[1];
         m.a_task = NAME(rows_a_task)(4 * g->out[2]);
-        return fc_parallel((rows + m.a_task - 1) / m.a_task, (double)rows * 4 * (double)g->out[2], 0, NAME(max_tiles), &m);
+        return fc_parallel((rows + m.a_task - 1) / m.a_task, (double)rows * 4 * (double)g->out[2], 0, NAME(max_tiles),
+                           &m);
     }
     NAME(fill_offsets)(g, m.offset);
     return NAME(run_scatter)(&m, NAME(scatter_taps8));

@@ -3,13 +3,13 @@
 #define POINTWISE_RUN 16384
 
 /* One row an operation: name in fc_pointwise_op, value from a, b and the constant p (a and b vectors, p the slope). */
-#define POINTWISE(X)                                                                           \
-    X(FC_POINT_RELU, NAME(positive)(a, a))                                                     \
-    X(FC_POINT_RELU_GRAD, NAME(positive)(b, a))                                                \
-    X(FC_POINT_LEAKY_RELU, NAME(vselect)((VI)(a > zero), a, a * p))                            \
-    X(FC_POINT_LEAKY_RELU_GRAD, NAME(vselect)((VI)(b > zero), a, a * p))                       \
-    X(FC_POINT_RELU6, NAME(vselect)((VI)(a >= six), six, NAME(positive)(a, a)))                \
-    X(FC_POINT_RELU6_GRAD, (V)((VI)a & ~((VI)(b <= zero) | (VI)(b >= six))))                   \
+#define POINTWISE(X)                                                            \
+    X(FC_POINT_RELU, NAME(positive)(a, a))                                      \
+    X(FC_POINT_RELU_GRAD, NAME(positive)(b, a))                                 \
+    X(FC_POINT_LEAKY_RELU, NAME(vselect)((VI)(a > zero), a, a * p))             \
+    X(FC_POINT_LEAKY_RELU_GRAD, NAME(vselect)((VI)(b > zero), a, a * p))        \
+    X(FC_POINT_RELU6, NAME(vselect)((VI)(a >= six), six, NAME(positive)(a, a))) \
+    X(FC_POINT_RELU6_GRAD, (V)((VI)a & ~((VI)(b <= zero) | (VI)(b >= six))))    \
     X(FC_POINT_ADD, a + b)
 
 /* v where x is positive or NaN, else +0. */
@@ -31,19 +31,19 @@ static void NAME(pointwise_task)(void *call, ptrdiff_t task, void *scratch) {
     T *y = m->y + from;
     const V p = NAME(vset)(m->p), zero = NAME(vzero)(), six = NAME(vset)(6);
     (void)scratch, (void)p, (void)zero, (void)six;
-#define LOOP(name, value)                                            \
-    case name:                                                       \
-        for (ptrdiff_t i = 0; i < whole; i += VL) {                  \
+#define LOOP(name, value)                                             \
+    case name:                                                        \
+        for (ptrdiff_t i = 0; i < whole; i += VL) {                   \
             const V a = NAME(vload)(pa + i), b = NAME(vload)(pb + i); \
-            (void)b;                                                 \
-            NAME(vstore)(y + i, value);                              \
-        }                                                            \
-        if (whole < n) {                                             \
-            const V a = NAME(vload_first)(pa + whole, n - whole);    \
-            const V b = NAME(vload_first)(pb + whole, n - whole);    \
-            (void)b;                                                 \
-            NAME(vstore_first)(y + whole, n - whole, value);         \
-        }                                                            \
+            (void)b;                                                  \
+            NAME(vstore)(y + i, value);                               \
+        }                                                             \
+        if (whole < n) {                                              \
+            const V a = NAME(vload_first)(pa + whole, n - whole);     \
+            const V b = NAME(vload_first)(pb + whole, n - whole);     \
+            (void)b;                                                  \
+            NAME(vstore_first)(y + whole, n - whole, value);          \
+        }                                                             \
         return;
     switch (m->op) { POINTWISE(LOOP) }
 #undef LOOP

@@ -29,18 +29,22 @@ static void NAME(channel_sum_task)(void *context, ptrdiff_t task, void *scratch)
         V total = NAME(vzero)();
         for (ptrdiff_t r0 = 0; r0 < rows; r0 += BLOCK) {
             V block = NAME(vzero)();
-            for (ptrdiff_t r = r0; r < smaller(rows, r0 + BLOCK); r++) block += NAME(vload_first)(job->x + r * job->c + c0, channels);
+            for (ptrdiff_t r = r0; r < smaller(rows, r0 + BLOCK); r++)
+                block += NAME(vload_first)(job->x + r * job->c + c0, channels);
             total += block;
         }
         NAME(vstore_first)(job->out + c0, channels, total);
     } else {
         T total = 0;
-        for (ptrdiff_t n = 0; n < job->n; n++) total += NAME(sum_of)(job->x + (n * job->c + task) * job->inner, job->inner);
+        for (ptrdiff_t n = 0; n < job->n; n++)
+            total += NAME(sum_of)(job->x + (n * job->c + task) * job->inner, job->inner);
         job->out[task] = total;
     }
 }
 
-static int NAME(channel_sum)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, ptrdiff_t channels_last, const void *x, void *out) {
+static int NAME(channel_sum)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, ptrdiff_t channels_last, const void *x,
+                             void *out) {
     NAME(channel_sum_job) job = {n, c, inner, channels_last, x, out};
-    return fc_parallel(channels_last ? divide_up(c, VL) : c, (double)(n * c * inner) / 4, 0, NAME(channel_sum_task), &job);
+    return fc_parallel(channels_last ? divide_up(c, VL) : c, (double)(n * c * inner) / 4, 0, NAME(channel_sum_task),
+                       &job);
 }

@@ -8,11 +8,11 @@
    The epilogue (earlier partial sums, bias, residual, activation) is applied in registers on the way to memory. */
 
 typedef struct {
-    T *c;             /* where the tile goes: row m at c + m * row */
+    T *c; /* where the tile goes: row m at c + m * row */
     ptrdiff_t row;
     const T *partial; /* earlier sums to add, rows of TILE_M * TILE_V * VL; NULL for none */
-    const T *bias;    /* TILE_M values, or NULL */
-    const T *add;     /* residual, row m at add + m * add_row, or NULL */
+    const T *bias; /* TILE_M values, or NULL */
+    const T *add; /* residual, row m at add + m * add_row, or NULL */
     ptrdiff_t add_row;
     ptrdiff_t activation;
     T slope;
@@ -35,8 +35,8 @@ INLINE V NAME(activate)(V s, ptrdiff_t activation, T slope) {
 
 /* `vectors` is a literal at each call: the array of sums has a fixed size and every loop over it is unrolled, else GCC keeps the
    sums in memory. */
-INLINE void NAME(tile_of)(const int vectors, ptrdiff_t count, const T *restrict a, const T *const *b, const ptrdiff_t *restrict off,
-                          const NAME(tile_end) *end) {
+INLINE void NAME(tile_of)(const int vectors, ptrdiff_t count, const T *restrict a, const T *const *b,
+                          const ptrdiff_t *restrict off, const NAME(tile_end) *end) {
     V sum[TILE_M][TILE_V];
     const T *b0 = b[0], *b1 = vectors > 1 ? b[1] : NULL, *b2 = vectors > 2 ? b[2] : NULL;
     UNROLL(8)
@@ -72,12 +72,13 @@ INLINE void NAME(tile_of)(const int vectors, ptrdiff_t count, const T *restrict 
     }
 }
 
-typedef void NAME(tile_kernel)(ptrdiff_t count, const T *a, const T *const *b, const ptrdiff_t *off, const NAME(tile_end) *end);
+typedef void NAME(tile_kernel)(ptrdiff_t count, const T *a, const T *const *b, const ptrdiff_t *off,
+                               const NAME(tile_end) *end);
 
-#define TILE_KERNEL(vectors)                                                                                                      \
-    static __attribute__((noinline)) void NAME(tile_##vectors)(ptrdiff_t count, const T *a, const T *const *b,                   \
-                                                               const ptrdiff_t *off, const NAME(tile_end) *end) {                \
-        NAME(tile_of)(vectors, count, a, b, off, end);                                                                           \
+#define TILE_KERNEL(vectors)                                                                                      \
+    static __attribute__((noinline)) void NAME(tile_##vectors)(ptrdiff_t count, const T *a, const T *const *b,    \
+                                                               const ptrdiff_t *off, const NAME(tile_end) *end) { \
+        NAME(tile_of)(vectors, count, a, b, off, end);                                                            \
     }
 TILE_KERNEL(1)
 TILE_KERNEL(2)

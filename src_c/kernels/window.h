@@ -7,12 +7,13 @@
 typedef struct window {
     ptrdiff_t n, groups, c, k; /* c and k: input and output channels a group */
     ptrdiff_t taps;
-    const ptrdiff_t *tap; /* taps x 3: the input position read for output position 0; may be negative or beyond the end (padding) */
+    const ptrdiff_t
+        *tap; /* taps x 3: the input position read for output position 0; may be negative or beyond the end (padding) */
     ptrdiff_t in[3], out[3], step[3]; /* input position = output position * step + tap */
-    ptrdiff_t x_n, x_c, x_s[3];       /* element strides of the input ... */
-    ptrdiff_t y_n, y_c, y_s[3];       /* ... and of the output */
-    ptrdiff_t w_g, w_k, w_c;          /* element strides of the weight between groups, outputs and inputs */
-    const ptrdiff_t *w_tap;           /* taps: offset of a tap's element in the weight */
+    ptrdiff_t x_n, x_c, x_s[3]; /* element strides of the input ... */
+    ptrdiff_t y_n, y_c, y_s[3]; /* ... and of the output */
+    ptrdiff_t w_g, w_k, w_c; /* element strides of the weight between groups, outputs and inputs */
+    const ptrdiff_t *w_tap; /* taps: offset of a tap's element in the weight */
 } window;
 
 /* A run of pixels along one output row: `lane` and `length` in the panel, its place (image, depth, height, width). */
@@ -41,7 +42,8 @@ static inline ptrdiff_t window_runs(const window *w, ptrdiff_t first, ptrdiff_t 
 }
 
 /* The output positions i, 0 <= i < length, whose input position start + i * step lies inside 0 .. size-1: lo <= i < hi. */
-static inline void inside(ptrdiff_t start, ptrdiff_t step, ptrdiff_t size, ptrdiff_t length, ptrdiff_t *lo, ptrdiff_t *hi) {
+static inline void inside(ptrdiff_t start, ptrdiff_t step, ptrdiff_t size, ptrdiff_t length, ptrdiff_t *lo,
+                          ptrdiff_t *hi) {
     *lo = start >= 0 ? 0 : (-start - 1) / step + 1;
     *hi = start >= size ? 0 : (size - 1 - start) / step + 1;
     if (*hi > length) *hi = length;
@@ -93,8 +95,8 @@ INLINE enum NAME(stride_kind) NAME(window_kind)(const window *w) {
 
 /* The loads for taps t0 .. t1-1 of a panel of `vectors` vectors. Returns loads a tap; table needs room for
    (runs + vectors + 1) of them a tap. */
-static ptrdiff_t NAME(plan_gather)(const window *w, const run *runs, ptrdiff_t run_count, ptrdiff_t vectors, ptrdiff_t t0, ptrdiff_t t1,
-                                   NAME(load) *table) {
+static ptrdiff_t NAME(plan_gather)(const window *w, const run *runs, ptrdiff_t run_count, ptrdiff_t vectors,
+                                   ptrdiff_t t0, ptrdiff_t t1, NAME(load) *table) {
     const ptrdiff_t step = NAME(window_step)(w);
     NAME(load) *next = table;
     for (ptrdiff_t t = t0; t < t1; t++) {
@@ -102,7 +104,8 @@ static ptrdiff_t NAME(plan_gather)(const window *w, const run *runs, ptrdiff_t r
         ptrdiff_t covered = 0;
         for (ptrdiff_t r = 0; r < run_count; r++) {
             const ptrdiff_t *at = runs[r].at, length = runs[r].length;
-            const ptrdiff_t d = at[1] * w->step[0] + tap[0], h = at[2] * w->step[1] + tap[1], s = at[3] * w->step[2] + tap[2];
+            const ptrdiff_t d = at[1] * w->step[0] + tap[0], h = at[2] * w->step[1] + tap[1],
+                            s = at[3] * w->step[2] + tap[2];
             ptrdiff_t lo = 0, hi = 0, source = 0;
             if (d >= 0 && d < w->in[0] && h >= 0 && h < w->in[1]) {
                 inside(s, w->step[2], w->in[2], length, &lo, &hi);
@@ -135,16 +138,18 @@ static ptrdiff_t NAME(plan_gather)(const window *w, const run *runs, ptrdiff_t r
 }
 
 /* The same panel from an input whose channels are neighbours: VL pixels of VL channels at a time, transposed. */
-static void NAME(gather_channels_last)(const window *w, const T *x, ptrdiff_t c0, ptrdiff_t c1, ptrdiff_t taps, const NAME(load) *table,
-                                       ptrdiff_t loads, ptrdiff_t pitch, T *panel) {
+static void NAME(gather_channels_last)(const window *w, const T *x, ptrdiff_t c0, ptrdiff_t c1, ptrdiff_t taps,
+                                       const NAME(load) *table, ptrdiff_t loads, ptrdiff_t pitch, T *panel) {
     const ptrdiff_t step = NAME(window_step)(w);
     for (ptrdiff_t t = 0; t < taps; t++)
         for (const NAME(load) *l = table + t * loads; l < table + (t + 1) * loads; l++)
             for (ptrdiff_t c = c0; c < c1; c += VL) {
-                const ptrdiff_t channels = c1 - c < VL ? c1 - c : VL, room = pitch - l->lane < VL ? pitch - l->lane : VL;
+                const ptrdiff_t channels = c1 - c < VL ? c1 - c : VL,
+                                room = pitch - l->lane < VL ? pitch - l->lane : VL;
                 V r[VBYTES / sizeof(T)];
                 for (ptrdiff_t i = 0; i < VL; i++)
-                    r[i] = i >= l->lo && i < l->hi ? NAME(vload_first)(x + l->source + i * step + c, channels) : NAME(vzero)();
+                    r[i] = i >= l->lo && i < l->hi ? NAME(vload_first)(x + l->source + i * step + c, channels)
+                                                   : NAME(vzero)();
                 NAME(vtranspose)(VBYTES / sizeof(T), r);
                 T *to = panel + ((c - c0) * taps + t) * pitch + l->lane;
                 for (ptrdiff_t i = 0; i < channels; i++) NAME(vstore_first)(to + i * taps * pitch, room, r[i]);
@@ -153,11 +158,11 @@ static void NAME(gather_channels_last)(const window *w, const T *x, ptrdiff_t c0
 
 /* Fill panel rows (channel major, then tap) for channels c0 .. c1-1 from `x`, the first channel of the group. Row j starts at
    panel + j * pitch; stores run up to VL-1 lanes past a row's end, into the next row (written later) or the panel's slack. */
-static void NAME(gather)(const window *w, const T *x, ptrdiff_t c0, ptrdiff_t c1, ptrdiff_t taps, const NAME(load) *table, ptrdiff_t loads,
-                         ptrdiff_t pitch, T *panel) {
+static void NAME(gather)(const window *w, const T *x, ptrdiff_t c0, ptrdiff_t c1, ptrdiff_t taps,
+                         const NAME(load) *table, ptrdiff_t loads, ptrdiff_t pitch, T *panel) {
     const enum NAME(stride_kind) kind = NAME(window_kind)(w);
     const ptrdiff_t step = NAME(window_step)(w);
-    if (kind == NAME(ANY) && w->x_c == 1) {
+    if (kind == NAME(ANY) &&w->x_c == 1) {
         NAME(gather_channels_last)(w, x, c0, c1, taps, table, loads, pitch, panel);
         return;
     }
