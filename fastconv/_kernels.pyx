@@ -63,6 +63,8 @@ cdef extern from "fastconv.h" nogil:
         int (*conv_grad_input)(const fc_conv *, const void *, const void *, const void *, void *) noexcept nogil
         int (*conv_grad_weight)(const fc_conv *, const void *, const void *, void *) noexcept nogil
         int (*linear_few)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, const void *, const void *, void *) noexcept nogil
+        int (*linear_few_backward)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, const void *, const void *, void *,
+                                   void *) noexcept nogil
         int (*channel_sum)(ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, void *) noexcept nogil
         int (*max_pool_forward)(const fc_pool *, const void *, void *, void *, int64_t *) noexcept nogil
         int (*max_pool_backward_taps)(const fc_pool *, const void *, const void *, void *) noexcept nogil
@@ -323,6 +325,19 @@ def channel_sum(Py_ssize_t n, Py_ssize_t c, Py_ssize_t inner, bint channels_last
     cdef int status
     with nogil:
         status = pins.kernels().channel_sum(n, c, inner, channels_last, px, po)
+    done(status)
+
+
+def linear_few_backward(Py_ssize_t n, Py_ssize_t k, Py_ssize_t c, dy, x, weight, dx, dweight):
+    cdef Pins pins = Pins()
+    cdef const void *pdy = pins.read(dy)
+    cdef const void *px = pins.read(x)
+    cdef const void *w = pins.read(weight)
+    cdef void *pdx = pins.write(dx)
+    cdef void *pdw = pins.write(dweight)
+    cdef int status
+    with nogil:
+        status = pins.kernels().linear_few_backward(n, k, c, pdy, px, w, pdx, pdw)
     done(status)
 
 

@@ -79,6 +79,9 @@ typedef struct fc_kernels {
     int (*conv_grad_weight)(const fc_conv *, const void *dy, const void *x, void *dw);
     /* y[n][k] = bias[k] + x[n] . w[k], for a batch of a few rows (bias may be NULL) */
     int (*linear_few)(ptrdiff_t n, ptrdiff_t k, ptrdiff_t c, const void *x, const void *w, const void *bias, void *y);
+    /* its gradients, each where not NULL: dx = dy w, dw = transposed dy times x */
+    int (*linear_few_backward)(ptrdiff_t n, ptrdiff_t k, ptrdiff_t c, const void *dy, const void *x, const void *w,
+                               void *dx, void *dw);
     /* out[c] = sum over n and inner of x[n][c][inner] (channels_last: x[n][inner][c]) */
     int (*channel_sum)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, ptrdiff_t channels_last, const void *x, void *out);
 

@@ -70,4 +70,9 @@ def linear_backward(
     if n == 0:
         empties = (np.zeros(x.shape, x.dtype), np.zeros(weight.shape, x.dtype), np.zeros(k, x.dtype))
         return tuple(e if need else None for e, need in zip(empties, wanted, strict=True))
-    return gradients(op, _as_convolution(n, c, k), dy, x, weight, wanted)
+    if n > FEW:
+        return gradients(op, _as_convolution(n, c, k), dy, x, weight, wanted)
+    dx = empty(x.shape, x.dtype) if wanted[0] else None
+    dweight = empty(weight.shape, x.dtype) if wanted[1] else None
+    _kernels.linear_few_backward(n, k, c, dy, x, weight, dx, dweight)
+    return dx, dweight, dy.sum(0) if wanted[2] else None

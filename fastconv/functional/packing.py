@@ -90,5 +90,6 @@ def chosen_algorithm(op: str, geometry: _geometry.Conv, dtype: np.dtype) -> str:
     """The algorithm a convolution of this geometry runs with; ValueError where the one asked for is impossible."""
     chosen = _geometry.ALGORITHMS[_kernels.conv_algorithm(geometry.fields, dtype.itemsize)]
     if _geometry.ALGORITHMS[geometry.fields[-1]] == "winograd" != chosen:
-        check.reject(op, "algorithm 'winograd' needs a 2-d 3x3 kernel, stride 1, dilation 1 and layout 'NCHW'")
+        needs = "needs a 2-d 3x3 kernel, stride 1, dilation 1 and layout 'NCHW'"
+        check.reject(op, f"algorithm 'winograd' (asked for, or chosen by pack for its arguments) {needs}")
     return chosen

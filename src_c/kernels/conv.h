@@ -112,29 +112,48 @@ static int NAME(pack_window)(const window *w, ptrdiff_t algorithm, const NAME(ta
     return FC_OK;
 }
 
-/* Run a window; `packed` may be NULL. */
+/* Pack and run, a block of output channels at a time where the whole packed weight would be large (fully connected layers). */
+static int NAME(pack_and_run)(const window *w, ptrdiff_t algorithm, const NAME(taps_3x3) *taps, const T *x,
+                              const T *weight, const fc_epilogue *end, T *y) {
+    enum { LIMIT_BYTES = 32 << 20 };
+    window part = *w;
+    const ptrdiff_t whole = algorithm == FC_WINOGRAD ? NAME(winograd_packed_size)(w) : NAME(dense_packed_size)(w);
+    if (w->groups == 1 && algorithm == FC_DIRECT && whole > LIMIT_BYTES / (ptrdiff_t)sizeof(T)) {
+        const ptrdiff_t tiles = LIMIT_BYTES / (TILE_M * w->c * w->taps * (ptrdiff_t)sizeof(T));
+        part.k = smaller(w->k, larger(1, tiles) * TILE_M);
+    }
+    T *packed = fc_alloc((size_t)(part.k == w->k ? whole : NAME(dense_packed_size)(&part)) + 1, sizeof(T));
+    int status = packed ? FC_OK : FC_NO_MEMORY;
+    for (ptrdiff_t k = 0; k < w->k && status == FC_OK; k += part.k) {
+        fc_epilogue here = end ? *end : (fc_epilogue){0};
+        if (here.bias) here.bias = (const T *)here.bias + k;
+        if (here.add) here.add = (const T *)here.add + k * w->y_c;
+        part.k = smaller(part.k, w->k - k);
+        const T *from = weight + k * w->w_k;
+        if (algorithm == FC_WINOGRAD) {
+            status = NAME(winograd_pack)(&part, taps, from, packed);
+            if (status == FC_OK) status = NAME(winograd)(&part, taps, x, from, packed, &here, y + k * w->y_c);
+        } else {
+            status = NAME(dense_pack)(&part, from, packed);
+            if (status == FC_OK) status = NAME(dense)(&part, x, packed, &here, y + k * w->y_c);
+        }
+    }
+    fc_free(packed);
+    return status;
+}
+
+/* Run a window; `packed` may be NULL. The packed form of a depthwise weight is not used: it is the weight itself. */
 static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, const T *weight, const T *packed,
                             const fc_epilogue *end, T *y) {
     NAME(band) band;
     NAME(taps_3x3) taps;
-    T *own = NULL;
-    int status = FC_OK;
     if (w->n == 0) return FC_OK;
     algorithm = NAME(choose)(w, algorithm, &taps);
-    if (algorithm == FC_DIRECT && NAME(is_depthwise)(w) && NAME(plan_band)(w, &band))
-        return NAME(depthwise)(w, &band, x, weight, end, y);
-    if (!packed || (algorithm == FC_DIRECT && NAME(is_depthwise)(w))) {
-        const ptrdiff_t size = algorithm == FC_WINOGRAD ? NAME(winograd_packed_size)(w) : NAME(dense_packed_size)(w);
-        packed = own = fc_alloc((size_t)size + 1, sizeof(T));
-        if (!own) return FC_NO_MEMORY;
-        status =
-            algorithm == FC_WINOGRAD ? NAME(winograd_pack)(w, &taps, weight, own) : NAME(dense_pack)(w, weight, own);
-    }
-    if (status == FC_OK)
-        status = algorithm == FC_WINOGRAD ? NAME(winograd)(w, &taps, x, weight, packed, end, y)
-                                          : NAME(dense)(w, x, packed, end, y);
-    fc_free(own);
-    return status;
+    const int depthwise = algorithm == FC_DIRECT && NAME(is_depthwise)(w);
+    if (depthwise && NAME(plan_band)(w, &band)) return NAME(depthwise)(w, &band, x, weight, end, y);
+    if (!packed || depthwise) return NAME(pack_and_run)(w, algorithm, &taps, x, weight, end, y);
+    if (algorithm == FC_WINOGRAD) return NAME(winograd)(w, &taps, x, weight, packed, end, y);
+    return NAME(dense)(w, x, packed, end, y);
 }
 
 /* ---- the table's entries */

@@ -62,6 +62,10 @@ static void NAME(pack_tile)(void *context, ptrdiff_t task, void *scratch) {
         for (ptrdiff_t c = 0; c < w->c; c++)
             for (ptrdiff_t t = t0; t < smaller(t0 + TAPS_A_BLOCK(w), w->taps); t++, to += TILE_M) {
                 const T *p = from + c * w->w_c + w->w_tap[t];
+                if (w->w_k == 1 && rows == TILE_M) {
+                    memcpy(to, p, TILE_M * sizeof(T));
+                    continue;
+                }
                 for (ptrdiff_t m = 0; m < rows; m++) to[m] = p[m * w->w_k];
                 for (ptrdiff_t m = rows; m < TILE_M; m++) to[m] = 0;
             }

@@ -263,6 +263,10 @@ static void NAME(store_weight_task)(void *context, ptrdiff_t task, void *scratch
             } else {
                 const ptrdiff_t c0 = column / w->taps * VL;
                 T *to = row + c0 * w->taps + column % w->taps;
+                if (w->taps == 1) {
+                    memcpy(to, from, (size_t)smaller(VL, w->c - c0) * sizeof(T));
+                    continue;
+                }
                 for (ptrdiff_t i = 0; i < smaller(VL, w->c - c0); i++) to[i * w->taps] = from[i];
             }
         }

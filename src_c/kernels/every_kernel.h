@@ -31,6 +31,7 @@ const fc_kernels JOIN(NAME(fc_kernels), TARGET) = {
     .conv_grad_input = NAME(conv_grad_input),
     .conv_grad_weight = NAME(conv_grad_weight),
     .linear_few = NAME(linear_few),
+    .linear_few_backward = NAME(linear_few_backward),
     .channel_sum = NAME(channel_sum),
     .max_pool_forward = NAME(max_pool_forward),
     .max_pool_backward_taps = NAME(max_pool_backward_taps),
