@@ -74,6 +74,21 @@ def small_vgg(shape: Shape, classes: int, *, generator: np.random.Generator | No
     return Sequential(*layers, AdaptiveAvgPool2d(2), Flatten(), Linear(4 * C, classes, generator=generator))
 
 
+def normalised(model: Sequential, mean: np.ndarray, std: np.ndarray) -> Sequential:
+    """`model` behind a frozen layer that takes pictures of `mean` and `std` (C,) to mean 0 and deviation 1.
+
+    The model file then carries the normalisation: whoever loads it gives it pictures of 0..1, as in training. A channel
+    that never varies (std 0) is only centred.
+    """
+    first = BatchNorm2d(len(mean), affine=False)
+    state = first.state_dict()
+    state["running_mean"] = np.asarray(mean, state["running_mean"].dtype)
+    state["running_var"] = np.where(std > 0, np.square(std), 1).astype(state["running_var"].dtype)
+    first.load_state_dict(state)
+    first.eval()
+    return Sequential(first, *model)
+
+
 SMALL_MODELS: dict[str, Callable[..., Sequential]] = {"small": small_cnn, "lenet5": lenet5, "vgg": small_vgg}
 
 
