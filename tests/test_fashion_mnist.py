@@ -12,9 +12,9 @@ import pytest
 FOLDER = Path(os.environ.get("FASTCONV_FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
 
 
-# The second row is the recipe that other frameworks are compared by. At a constant rate the last epoch depends on the
-# seed: 88.40, 89.21, 88.95, 89.13, 89.08 % with seeds 0 to 4 (PyTorch with its seeds 1 and 2: 88.92, 88.98 %). Seed 0 would
-# miss the goal, so this row names the seed it runs; the first row, the command's default, takes the default seed.
+# The second row is the recipe that other frameworks are compared by. At a constant rate the result depends on the
+# seed: 88.40, 89.21, 88.95, 89.13, 89.08 % with seeds 0 to 4 (PyTorch, its seeds 1 and 2: 88.92, 88.98 %). Seed 0
+# would miss the goal, so this row names the seed it runs; the first row, the command's default, takes the default seed.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "words"),
