@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import callbacks, data, losses, plots
 from ..formats.model_file import save
-from ..models import SMALL_MODELS
+from ..models import SMALL_MODELS, normalised
 from ..trainer import History, Trainer
 from .errors import UserError, as_user_errors, require
 from .info import headline
@@ -29,6 +29,9 @@ from .recipes import (
     make_schedule,
     make_transform,
 )
+
+# Pictures whose mean and deviation normalise all.
+_SAMPLES = 2000
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -83,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
     generator = np.random.default_rng(args.seed)
     with as_user_errors(f"--model {recipe.model}", ValueError):
         model = SMALL_MODELS[recipe.model](split.shape, len(split.classes), generator=generator)
+    with as_user_errors(args.data):
+        model = normalised(model, *_mean_std(split))
     _announce(split, recipe, model, out)
     resume = _prepare(args, out)
     optimizer = make_optimizer(recipe, model.parameters())
@@ -96,6 +101,13 @@ def _load(args: argparse.Namespace) -> data.Split:
     options = {"size": args.size, "channels": args.channels, "test_fraction": args.test_fraction}
     with as_user_errors(args.data, ValueError, TypeError):
         return data.load(args.data, **options)
+
+
+def _mean_std(split: data.Split) -> tuple[np.ndarray, np.ndarray]:
+    """Of each channel, over training pictures that lie evenly in the set: as many as can be decoded quickly."""
+    count = len(split.train)
+    chosen = np.linspace(0, count - 1, min(count, _SAMPLES), dtype=np.int64)
+    return data.channel_mean_std(split.train.batch(chosen)[0])
 
 
 def _recipe(args: argparse.Namespace, split: data.Split) -> Recipe:

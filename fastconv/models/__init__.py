@@ -1,5 +1,5 @@
 """Networks made of fastconv's layers."""
 
-from .small import SMALL_MODELS, lenet5, small_cnn, small_vgg
+from .small import SMALL_MODELS, lenet5, normalised, small_cnn, small_vgg
 
-__all__ = ["SMALL_MODELS", "lenet5", "small_cnn", "small_vgg"]
+__all__ = ["SMALL_MODELS", "lenet5", "normalised", "small_cnn", "small_vgg"]
