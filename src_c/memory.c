@@ -34,7 +34,7 @@ static void *after(block *b) { return (char *)b + ALIGNMENT; }
 static block *take(size_t bytes) {
     for (int i = 0; i < SLOTS; i++) {
         size_t hint = atomic_load_explicit(&pool[i].bytes, memory_order_relaxed);
-        if (hint < bytes || hint > bytes + bytes / 2 + 4096) continue;
+        if (hint < bytes || hint > bytes + bytes / 2 + (bytes < HUGE_PAGE ? 4096 : 2 * HUGE_PAGE)) continue;
         block *b = atomic_exchange(&pool[i].held, NULL);
         if (!b) continue;
         atomic_fetch_sub(&pool_bytes, b->bytes);

@@ -244,3 +244,15 @@ def test_more_than_2_to_the_31_elements():
     """Cases 77 and 82: places beyond 32 bits."""
     y = fastconv.conv1d(np.ones((1, 1, 3), np.float32), np.ones((1, 1, 3), np.float32), padding=(1 << 30) + 99)
     assert y.size > 1 << 31 and y.max() == 3 and y[0, 0, y.size // 2] == 3 and not y[0, 0, -(1 << 20) :].any()
+
+
+@pytest.mark.parametrize("size", [200_000, 2_100_000, 2_500_000, 4_194_304, 50_000_000])
+def test_a_block_of_any_size_is_used_again(size):
+    """The pool rounds large blocks up to huge pages, and then refused to give those between 2 and 2.7 MB out again."""
+    fastconv.free_scratch()
+    del_me = _kernels.Memory(size)
+    del del_me
+    held = _kernels.pool_bytes()
+    again = _kernels.Memory(size)
+    assert held >= size and _kernels.pool_bytes() == 0
+    del again
