@@ -6,7 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 # A timed stretch shorter than this measures the clock and the caches more than the function.
-_STRETCH = 2e-3
+_STRETCH = 8e-3
+
+# Idle threads of a BLAS spin for up to a tenth of a second after a call, on the cores that the next one needs: each waits that out.
+_SETTLE = 0.12
+# Then the cores and the own threads have to wake up again.
+_WARM = 5e-3
 
 
 def timed(call: Callable[[], Any], repeats: int = 1) -> float:
@@ -22,8 +27,8 @@ def rounds(
 ) -> dict[str, list[float]]:
     """Seconds of each call in each of a number of rounds in which all have one turn.
 
-    The order turns with each round. A turn is one call to warm the caches that its predecessor emptied, then as many
-    as fill a few milliseconds. Rounds go on for about `seconds`, at least `min_rounds` of them.
+    The order turns with each round. A turn is a pause, in which the threads of its predecessor fall asleep, a
+    call or more to warm up, then as many as fill a few milliseconds. Rounds go on for about `seconds`, at least `min_rounds` of them.
     """
     names = list(calls)
     repeats = {name: _repeats(calls[name]) for name in names}
@@ -34,7 +39,11 @@ def rounds(
             break
         first = turn % len(names)
         for name in names[first:] + names[:first]:
+            time.sleep(_SETTLE)
+            warm = time.perf_counter() + _WARM
             calls[name]()
+            while time.perf_counter() < warm:
+                calls[name]()
             times[name].append(timed(calls[name], repeats[name]))
     return times
 
