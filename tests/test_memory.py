@@ -80,7 +80,7 @@ def test_good_calls_do_not_leak(op):
             for _ in range(times):
                 op.function(**arrays, **case.settings)
 
-        assert growth(many) < 1000, op.repro(case, "normal", 0, "float32")
+        assert growth(many) < ONE_OBJECT_A_CALL, op.repro(case, "normal", 0, "float32")
         assert counts == [sys.getrefcount(a) for a in arrays.values()]
 
 
@@ -97,8 +97,12 @@ def test_refused_calls_do_not_leak(op):
                 except (TypeError, ValueError, MemoryError):
                     continue
 
-    assert growth(many) < 1000, op.name
+    assert growth(many) < ONE_OBJECT_A_CALL, op.name
     op.function(**good)
+
+
+# 200 calls that each leave the smallest object there is (16 bytes) leave more than this; the interpreter's own caches less.
+ONE_OBJECT_A_CALL = 3000
 
 
 def growth(many) -> int:

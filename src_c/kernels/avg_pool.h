@@ -285,6 +285,33 @@ static void NAME(avg_grad_pixels)(void *call, ptrdiff_t task, void *scratch) {
     }
 }
 
+/* 2 x 2 windows that tile NCHW planes, gradient: each row of dy, every element twice, becomes two rows of dx. */
+static void NAME(avg_grad_tiles)(void *call, ptrdiff_t task, void *scratch) {
+    const NAME(avg_pool_call) *m = call;
+    const ptrdiff_t Q = m->g->out[2], last = NAME(smaller)((task + 1) * m->a_task, m->rows);
+    const V divisor = NAME(vset)(m->g->divisor ? (T)m->g->divisor : (T)4);
+    (void)scratch;
+    for (ptrdiff_t row = task * m->a_task; row < last; row++) {
+        const T *dy = m->x + row * Q;
+        T *above = m->y + row * 4 * Q, *below = above + 2 * Q;
+        for (ptrdiff_t q = 0; q < Q; q += VL) {
+            const ptrdiff_t lanes = Q - q;
+            const V v = (lanes >= VL ? NAME(vload)(dy + q) : NAME(vload_first)(dy + q, lanes)) / divisor;
+            const V low = NAME(vinterleave_low)(v, v), high = NAME(vinterleave_high)(v, v);
+            for (int twice = 0; twice < 2; twice++) {
+                T *to = (twice ? below : above) + 2 * q;
+                if (lanes >= VL) {
+                    NAME(vstore)(to, low);
+                    NAME(vstore)(to + VL, high);
+                } else {
+                    NAME(vstore_first)(to, NAME(smaller)(VL, 2 * lanes), low);
+                    if (2 * lanes > VL) NAME(vstore_first)(to + VL, 2 * lanes - VL, high);
+                }
+            }
+        }
+    }
+}
+
 /* Runs one of the loops above over `rows` rows of `elements` each. */
 INLINE int NAME(run_avg)(NAME(avg_pool_call) *m, ptrdiff_t rows, ptrdiff_t elements, fc_task *loop) {
     const fc_pool *g = m->g;
@@ -318,6 +345,8 @@ static int NAME(avg_pool_backward)(const fc_pool *g, const void *dy, void *dx) {
     NAME(avg_pool_call) m = {.g = g, .x = dy, .y = dx};
     if (NAME(whole_plane)(g)) return NAME(run_avg)(&m, g->n * g->c, NAME(volume)(g->in), NAME(avg_whole_grad));
     if (g->channels_last) return NAME(run_avg)(&m, g->n * NAME(volume)(g->in), g->c * 4, NAME(avg_grad_pixels));
+    if (NAME(tiles)(g))
+        return NAME(run_avg)(&m, g->n * g->c * g->out[0] * g->out[1], 4 * g->out[2], NAME(avg_grad_tiles));
     m.margin = g->kernel[2];
     m.length = m.margin + NAME(whole_vectors)(NAME(larger)(g->in[2], g->out[2])) + g->pad[2] + 3 * VL;
     return NAME(run_avg)(&m, g->n * g->c * g->in[0] * g->in[1], g->in[2] * 2, NAME(avg_grad_rows));
