@@ -101,7 +101,7 @@ def test_refused_calls_do_not_leak(op):
     op.function(**good)
 
 
-# 200 calls that each leave the smallest object there is (16 bytes) leave more than this; the interpreter's own caches less.
+# 200 calls that each leave the smallest object there is (16 bytes) leave more than this, the interpreter's caches less.
 ONE_OBJECT_A_CALL = 3000
 
 
