@@ -8,7 +8,8 @@ from typing import Any
 # A timed stretch shorter than this measures the clock and the caches more than the function.
 _STRETCH = 8e-3
 
-# Idle threads of a BLAS spin for up to a tenth of a second after a call, on the cores that the next one needs: each waits that out.
+# Idle threads of a BLAS spin for up to a tenth of a second after a call, on the cores that the next one needs: each
+# turn waits that out.
 _SETTLE = 0.12
 # Then the cores and the own threads have to wake up again.
 _WARM = 5e-3
@@ -28,7 +29,8 @@ def rounds(
     """Seconds of each call in each of a number of rounds in which all have one turn.
 
     The order turns with each round. A turn is a pause, in which the threads of its predecessor fall asleep, a
-    call or more to warm up, then as many as fill a few milliseconds. Rounds go on for about `seconds`, at least `min_rounds` of them.
+    call or more to warm up, then as many as fill a few milliseconds. Rounds go on for about `seconds`, at least
+    `min_rounds` of them.
     """
     names = list(calls)
     repeats = {name: _repeats(calls[name]) for name in names}
