@@ -1,0 +1,109 @@
+/* Packing for the direct weight gradient: dy by tiles of filters, the input by vectors of channels (blocked) or of patches.
+   Included by conv_grad_weight.h, whose chunks it fills. */
+
+static void NAME(pack_dy)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t g, ptrdiff_t tile) {
+    const window *w = job->w;
+    const ptrdiff_t k0 = tile * TILE_M, rows = smaller(TILE_M, w->k - k0);
+    T *to = chunk->packed + (g * job->tiles + tile) * job->room * TILE_M;
+    for (ptrdiff_t i = 0; i < chunk->bands; i++) {
+        ptrdiff_t n, depth, row;
+        const ptrdiff_t height = NAME(band_at)(job, chunk->first_band + i, &n, &depth, &row);
+        for (ptrdiff_t h = 0; h < height; h++) {
+            const T *from = job->dy + n * w->y_n + (g * w->k + k0) * w->y_c + depth * w->y_s[0] + (row + h) * w->y_s[1];
+            ptrdiff_t q = 0;
+            if (w->y_s[2] == 1 && rows == TILE_M)
+                for (; q + VL <= w->out[2]; q += VL, to += VL * TILE_M) {
+                    V r[TILE_M];
+                    UNROLL(8)
+                    for (int m = 0; m < TILE_M; m++) r[m] = NAME(vload)(from + m * w->y_c + q);
+                    NAME(vtranspose)(TILE_M, r);
+                    UNROLL(8)
+                    for (int m = 0; m < TILE_M; m++) NAME(vstore)(to + m * VL, r[m]);
+                }
+            if (w->y_c == 1 && rows == TILE_M)
+                for (; q < w->out[2]; q++, to += TILE_M) memcpy(to, from + q * w->y_s[2], TILE_M * sizeof(T));
+            for (; q < w->out[2]; q++, to += TILE_M) {
+                for (ptrdiff_t m = 0; m < rows; m++) to[m] = from[m * w->y_c + q * w->y_s[2]];
+                for (ptrdiff_t m = rows; m < TILE_M; m++) to[m] = 0;
+            }
+        }
+    }
+}
+
+/* A row of `size` pixels of VL channels (`channels` of them real, element strides x_c and x_s), padded with zeros and transposed to
+   [column][VL]: columns first .. first+width-1. */
+static void NAME(transpose_row)(const T *x, ptrdiff_t x_c, ptrdiff_t x_s, ptrdiff_t size, ptrdiff_t channels,
+                                ptrdiff_t first, ptrdiff_t width, T *to) {
+    ptrdiff_t lo, hi;
+    inside(first, 1, size, width, &lo, &hi);
+    memset(to, 0, (size_t)(lo * VL) * sizeof(T));
+    memset(to + hi * VL, 0, (size_t)((width - hi) * VL) * sizeof(T));
+    x += first * x_s;
+    if (x_c == 1) {
+        for (ptrdiff_t i = lo; i < hi; i++) NAME(vstore)(to + i * VL, NAME(vload_first)(x + i * x_s, channels));
+    } else if (x_s == 1) {
+        for (ptrdiff_t i = lo; i < hi; i += VL) {
+            const ptrdiff_t count = smaller(VL, hi - i);
+            V r[VBYTES / sizeof(T)];
+            for (ptrdiff_t c = 0; c < VL; c++)
+                r[c] = c < channels ? NAME(vload_first)(x + c * x_c + i, count) : NAME(vzero)();
+            NAME(vtranspose)(VBYTES / sizeof(T), r);
+            for (ptrdiff_t j = 0; j < count; j++) NAME(vstore)(to + (i + j) * VL, r[j]);
+        }
+    } else {
+        for (ptrdiff_t i = lo; i < hi; i++)
+            for (ptrdiff_t c = 0; c < VL; c++) to[i * VL + c] = c < channels ? x[c * x_c + i * x_s] : 0;
+    }
+}
+
+static void NAME(pack_block)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t g, ptrdiff_t block) {
+    const window *w = job->w;
+    const ptrdiff_t c0 = block * VL, channels = smaller(VL, w->c - c0);
+    T *to = chunk->input + (g * job->blocks + block) * job->bands_a_chunk * job->volume * VL;
+    for (ptrdiff_t i = 0; i < chunk->bands; i++, to += job->volume * VL) {
+        ptrdiff_t n, depth, row;
+        const ptrdiff_t rows = NAME(band_at)(job, chunk->first_band + i, &n, &depth, &row);
+        const T *x = job->x + n * w->x_n + (g * w->c + c0) * w->x_c;
+        for (ptrdiff_t d = 0; d < job->e.span[0]; d++)
+            for (ptrdiff_t h = 0; h < (rows - 1) * w->step[1] + job->e.span[1]; h++) {
+                const ptrdiff_t at_d = depth * w->step[0] + job->e.lo[0] + d,
+                                at_h = row * w->step[1] + job->e.lo[1] + h;
+                T *line = to + (d * job->plane + h * job->width) * VL;
+                if (at_d < 0 || at_d >= w->in[0] || at_h < 0 || at_h >= w->in[1])
+                    memset(line, 0, (size_t)(job->width * VL) * sizeof(T));
+                else
+                    NAME(transpose_row)(x + at_d * w->x_s[0] + at_h * w->x_s[1], w->x_c, w->x_s[2], w->in[2], channels,
+                                        job->e.lo[2], job->width, line);
+            }
+    }
+}
+
+/* Patches of one band, gathered VL pixels and at most KC taps at a time, then transposed to [pixel][column]. */
+static void NAME(pack_patches)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t g, ptrdiff_t band,
+                               char *scratch) {
+    const window *w = job->w;
+    ptrdiff_t n, depth, row;
+    const ptrdiff_t rows = NAME(band_at)(job, chunk->first_band + band, &n, &depth, &row),
+                    depth_columns = w->c * w->taps;
+    const ptrdiff_t first = ((n * w->out[0] + depth) * w->out[1] + row) * w->out[2], pixels = rows * w->out[2];
+    T *panel = (T *)(void *)scratch;
+    NAME(load) *loads = (void *)(panel + (KC + VL) * VL + VL);
+    T *to = chunk->input + (g * job->room + chunk->pixel_of_band[band]) * job->columns * VL;
+    const T *x = job->x + g * w->c * w->x_c;
+    for (ptrdiff_t p = 0; p < pixels; p += VL, to += VL * job->columns * VL) {
+        run runs[VBYTES / sizeof(T)];
+        const ptrdiff_t count = smaller(VL, pixels - p), run_count = window_runs(w, first + p, count, runs);
+        for (ptrdiff_t t0 = 0; t0 < w->taps; t0 += KC) {
+            const ptrdiff_t taps = smaller(KC, w->taps - t0),
+                            a_tap = NAME(plan_gather)(w, runs, run_count, 1, t0, t0 + taps, loads);
+            for (ptrdiff_t c = 0; c < w->c; c++) {
+                NAME(gather)(w, x, c, c + 1, taps, loads, a_tap, VL, panel);
+                for (ptrdiff_t i = 0; i < count; i++)
+                    for (ptrdiff_t t = 0; t < taps; t++)
+                        to[i * job->columns * VL + c * w->taps + t0 + t] = panel[t * VL + i];
+            }
+        }
+        for (ptrdiff_t i = 0; i < count; i++)
+            for (ptrdiff_t j = depth_columns; j < job->columns * VL; j++) to[i * job->columns * VL + j] = 0;
+    }
+}
