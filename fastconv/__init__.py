@@ -1,7 +1,7 @@
 """fastconv: convolutional networks on a CPU from NumPy."""
 
 try:
-    from fastconv import _spin  # loads the kernels
+    from fastconv import _kernels
 except ImportError as error:
     raise ImportError(
         f"fastconv's compiled kernels cannot be loaded ({error}). In a source checkout run `pip install -e .` first, "
@@ -44,7 +44,7 @@ __all__ = [
     "targets",
     *functional.__all__,
 ]
-del _spin
+del _kernels
 
 
 def __getattr__(name: str) -> object:

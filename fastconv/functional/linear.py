@@ -13,8 +13,8 @@ from fastconv._geometry import Conv
 from fastconv._memory import empty
 from fastconv.functional._convolve import gradients, needed
 
-FEW = 8
-"""Batches up to this size go to the kernel that reads every weight once, where it lies."""
+FEW = 16
+"""Batches up to this size go to the kernels that read every weight once, where it lies."""
 
 
 def _operands(op: str, x: Any, weight: Any) -> tuple[np.ndarray, np.ndarray]:
