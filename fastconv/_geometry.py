@@ -4,7 +4,6 @@ output, G groups."""
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -173,7 +172,3 @@ def conv_transpose(
     fields += (*in_3d(spatial(x_shape, layout), 1), *in_3d(step, 1), *in_3d(tuple(g[0] for g in grown), 0))
     fields += (*in_3d(dilations, 1), int(layout == "NHWC"), 0)
     return Conv(fields, y_shape, weight_shape, x_shape)
-
-
-def elements(shape: tuple[int, ...]) -> int:
-    return math.prod(shape)

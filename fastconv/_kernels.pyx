@@ -20,7 +20,6 @@ cdef extern from "memory.h" nogil:
     void fc_free(void *)
     size_t fc_free_pool()
     size_t fc_pool_bytes()
-    void fc_set_pool_limit(size_t)
     void fc_fail_allocation(ptrdiff_t)
 
 cdef extern from "parallel.h" nogil:
@@ -176,10 +175,6 @@ def current_target():
     return table32.target.decode()
 
 
-def lanes(Py_ssize_t element_size):
-    return table32.lanes if element_size == 4 else table64.lanes
-
-
 def num_threads():
     return fc_num_threads()
 
@@ -234,10 +229,6 @@ def free_pool():
 
 def pool_bytes():
     return fc_pool_bytes()
-
-
-def set_pool_limit(size_t size):
-    fc_set_pool_limit(size)
 
 
 def fail_allocation(Py_ssize_t n):

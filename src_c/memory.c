@@ -11,6 +11,7 @@
 #define ALIGNMENT 64
 #define HUGE_PAGE ((size_t)2 << 20)
 #define SLOTS 64
+#define POOL_LIMIT ((size_t)512 << 20)
 
 typedef struct block {
     size_t bytes; /* usable bytes after this header */
@@ -21,11 +22,10 @@ static struct {
     atomic_size_t bytes; /* a hint, read before the slot is taken */
 } pool[SLOTS];
 
-static atomic_size_t pool_bytes, pool_limit = (size_t)512 << 20;
+static atomic_size_t pool_bytes;
 static atomic_ptrdiff_t fail_countdown;
 
 void fc_fail_allocation(ptrdiff_t n) { atomic_store(&fail_countdown, n); }
-void fc_set_pool_limit(size_t bytes) { atomic_store(&pool_limit, bytes); }
 size_t fc_pool_bytes(void) { return atomic_load(&pool_bytes); }
 
 static void *after(block *b) { return (char *)b + ALIGNMENT; }
@@ -71,7 +71,7 @@ void fc_free(void *memory) {
     if (!memory) return;
     block *b = (block *)(void *)((char *)memory - ALIGNMENT);
     size_t held = atomic_fetch_add(&pool_bytes, b->bytes) + b->bytes;
-    if (held <= atomic_load(&pool_limit)) {
+    if (held <= POOL_LIMIT) {
         for (int i = 0; i < SLOTS; i++) {
             block *empty = NULL;
             if (atomic_load_explicit(&pool[i].held, memory_order_relaxed)) continue;

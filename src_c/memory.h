@@ -14,9 +14,8 @@ void fc_free(void *memory);
 /* Return what the pool holds to the system; gives the number of bytes returned. */
 size_t fc_free_pool(void);
 
-/* Bytes that the pool holds now, and the most it may hold. */
+/* Bytes that the pool holds now. */
 size_t fc_pool_bytes(void);
-void fc_set_pool_limit(size_t bytes);
 
 /* For tests: let the n-th call of fc_alloc from now fail (1 = the next); 0 switches it off. */
 void fc_fail_allocation(ptrdiff_t n);
