@@ -79,64 +79,61 @@ static void NAME(input_window)(const fc_conv *s, const ptrdiff_t *phase, ptrdiff
 
 /* ---- the choice of algorithm */
 
-/* Below so many channels, filters or pixels Winograd's transforms cost more than they save. */
-enum { NAME(WINO_CHANNELS) = 16, NAME(WINO_FILTERS) = 16, NAME(WINO_PIXELS) = 128 };
+/* The ways a window can be computed. */
+enum NAME(way) { NAME(DIRECT_WAY), NAME(WINO2_WAY), NAME(WINO4_WAY) };
 
-/* FC_DIRECT or FC_WINOGRAD for a window, whose 3 x 3 grid is then in `taps`. */
-static ptrdiff_t NAME(choose)(const window *w, ptrdiff_t algorithm, NAME(taps_3x3) *taps) {
-    if (algorithm == FC_DIRECT || !NAME(winograd_taps)(w, taps)) return FC_DIRECT;
-    if (algorithm == FC_WINOGRAD) return FC_WINOGRAD;
-    const int worth =
-        w->c >= NAME(WINO_CHANNELS) &&w->k >= NAME(WINO_FILTERS) &&w->n * window_pixels(w) >= NAME(WINO_PIXELS);
-    return worth ? FC_WINOGRAD : FC_DIRECT;
+/* What a way costs, in multiply-adds of one vector: those of the products themselves, and what the costs table of the target says
+   for each vector gathered or transformed. A convolution is computed in the way that costs least. */
+static double NAME(direct_cost)(const window *w) {
+    const double pixels = (double)divide_up(w->n * window_pixels(w), VL);
+    const double filters = (double)(divide_up(w->k, TILE_M) * TILE_M), depth = (double)w->c * (double)w->taps;
+    return pixels * depth * (filters + GATHER_COST) + filters * depth * PACK_COST;
+}
+
+static double NAME(winograd_cost)(const window *w, ptrdiff_t out, double points, double input, double output,
+                                  double weight) {
+    const ptrdiff_t tiles = w->n * divide_up(w->out[1], out) * divide_up(w->out[2], out);
+    const double vectors = (double)divide_up(tiles, VL), filters = (double)(divide_up(w->k, TILE_M) * TILE_M);
+    return vectors * ((double)w->c * (points * filters + input) + filters * output) +
+           (double)w->c * filters / TILE_M * weight;
+}
+
+/* The way for a window; taps: its 3 x 3 grid where it goes by Winograd. */
+static enum NAME(way) NAME(choose)(const window *w, ptrdiff_t algorithm, NAME(taps_3x3) *taps) {
+    if (algorithm == FC_DIRECT || !NAME(winograd_taps)(w, taps)) return NAME(DIRECT_WAY);
+    if (algorithm == FC_AUTO && NAME(is_depthwise)(w)) return NAME(DIRECT_WAY);
+    const double two = NAME(winograd_cost)(w, 2, 16, INPUT2_COST, OUTPUT2_COST, WEIGHT2_COST),
+                 four = NAME(winograd_cost)(w, 4, 36, INPUT4_COST, OUTPUT4_COST, WEIGHT4_COST);
+    if (algorithm == FC_AUTO && NAME(direct_cost)(w) <= fmin(two, four)) return NAME(DIRECT_WAY);
+    return two < four ? NAME(WINO2_WAY) : NAME(WINO4_WAY);
 }
 
 /* Whether the gradient to the weight goes by Winograd: its sums are four times the weight, so it needs pixels to pay for them. */
 static int NAME(choose_gradient)(const window *w, ptrdiff_t algorithm, NAME(taps_3x3) *taps) {
-    enum { LEAST_PIXELS = 784 };
-    if (NAME(choose)(w, algorithm, taps) == FC_DIRECT) return 0;
-    return algorithm == FC_WINOGRAD || w->n * window_pixels(w) >= LEAST_PIXELS;
-}
-
-static ptrdiff_t NAME(packed_size)(const window *w, ptrdiff_t algorithm) {
-    if (NAME(is_depthwise)(w)) return w->groups * w->k * w->c * w->taps;
-    return algorithm == FC_WINOGRAD ? NAME(winograd_packed_size)(w) : NAME(dense_packed_size)(w);
-}
-
-/* The packed form of a depthwise weight is the weight itself. */
-static int NAME(pack_window)(const window *w, ptrdiff_t algorithm, const NAME(taps_3x3) *taps, const T *weight,
-                             T *packed) {
-    if (algorithm == FC_WINOGRAD) return NAME(winograd_pack)(w, taps, weight, packed);
-    if (!NAME(is_depthwise)(w)) return NAME(dense_pack)(w, weight, packed);
-    memcpy(packed, weight, (size_t)NAME(packed_size)(w, algorithm) * sizeof(T));
-    return FC_OK;
+    enum { LEAST_CHANNELS = 16, LEAST_PIXELS = 784 };
+    if (algorithm == FC_DIRECT || !NAME(winograd_taps)(w, taps)) return 0;
+    return algorithm == FC_WINOGRAD ||
+           (smaller(w->c, w->k) >= LEAST_CHANNELS && w->n * window_pixels(w) >= LEAST_PIXELS);
 }
 
 /* Pack and run, a block of output channels at a time where the whole packed weight would be large (fully connected layers). */
-static int NAME(pack_and_run)(const window *w, ptrdiff_t algorithm, const NAME(taps_3x3) *taps, const T *x,
-                              const T *weight, const fc_epilogue *end, T *y) {
+static int NAME(pack_and_run)(const window *w, const T *x, const T *weight, const fc_epilogue *end, T *y) {
     enum { LIMIT_BYTES = 32 << 20 };
     window part = *w;
-    const ptrdiff_t whole = algorithm == FC_WINOGRAD ? NAME(winograd_packed_size)(w) : NAME(dense_packed_size)(w);
-    if (w->groups == 1 && algorithm == FC_DIRECT && whole > LIMIT_BYTES / (ptrdiff_t)sizeof(T)) {
+    const ptrdiff_t whole = NAME(dense_packed_size)(w);
+    if (w->groups == 1 && whole > LIMIT_BYTES / (ptrdiff_t)sizeof(T)) {
         const ptrdiff_t tiles = LIMIT_BYTES / (TILE_M * w->c * w->taps * (ptrdiff_t)sizeof(T));
         part.k = smaller(w->k, larger(1, tiles) * TILE_M);
     }
-    T *packed = fc_alloc((size_t)(part.k == w->k ? whole : NAME(dense_packed_size)(&part)) + 1, sizeof(T));
+    T *packed = fc_alloc((size_t)NAME(dense_packed_size)(&part) + 1, sizeof(T));
     int status = packed ? FC_OK : FC_NO_MEMORY;
     for (ptrdiff_t k = 0; k < w->k && status == FC_OK; k += part.k) {
         fc_epilogue here = end ? *end : (fc_epilogue){0};
         if (here.bias) here.bias = (const T *)here.bias + k;
         if (here.add) here.add = (const T *)here.add + k * w->y_c;
         part.k = smaller(part.k, w->k - k);
-        const T *from = weight + k * w->w_k;
-        if (algorithm == FC_WINOGRAD) {
-            status = NAME(winograd_pack)(&part, taps, from, packed);
-            if (status == FC_OK) status = NAME(winograd)(&part, taps, x, from, packed, &here, y + k * w->y_c);
-        } else {
-            status = NAME(dense_pack)(&part, from, packed);
-            if (status == FC_OK) status = NAME(dense)(&part, x, packed, &here, y + k * w->y_c);
-        }
+        status = NAME(dense_pack)(&part, weight + k * w->w_k, packed);
+        if (status == FC_OK) status = NAME(dense)(&part, x, packed, &here, y + k * w->y_c);
     }
     fc_free(packed);
     return status;
@@ -148,11 +145,12 @@ static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, co
     NAME(band) band;
     NAME(taps_3x3) taps;
     if (w->n == 0) return FC_OK;
-    algorithm = NAME(choose)(w, algorithm, &taps);
-    const int depthwise = algorithm == FC_DIRECT && NAME(is_depthwise)(w);
+    const enum NAME(way) way = NAME(choose)(w, algorithm, &taps);
+    if (way == NAME(WINO2_WAY)) return NAME(wino_convolve_2)(w, &taps, x, weight, packed, end, y);
+    if (way == NAME(WINO4_WAY)) return NAME(wino_convolve_4)(w, &taps, x, weight, packed, end, y);
+    const int depthwise = NAME(is_depthwise)(w);
     if (depthwise && NAME(plan_band)(w, &band)) return NAME(depthwise)(w, &band, x, weight, end, y);
-    if (!packed || depthwise) return NAME(pack_and_run)(w, algorithm, &taps, x, weight, end, y);
-    if (algorithm == FC_WINOGRAD) return NAME(winograd)(w, &taps, x, weight, packed, end, y);
+    if (!packed || depthwise) return NAME(pack_and_run)(w, x, weight, end, y);
     return NAME(dense)(w, x, packed, end, y);
 }
 
@@ -164,22 +162,26 @@ static ptrdiff_t NAME(conv_algorithm)(const fc_conv *s) {
     ptrdiff_t taps[4 * 9];
     if (s->kernel[0] * s->kernel[1] * s->kernel[2] != 9) return FC_DIRECT;
     NAME(forward_window)(s, taps, &w);
-    return NAME(choose)(&w, s->algorithm, &grid);
+    return NAME(choose)(&w, s->algorithm, &grid) == NAME(DIRECT_WAY) ? FC_DIRECT : FC_WINOGRAD;
 }
 
+/* One packed form for every algorithm; that of a depthwise weight is the weight itself. */
 static ptrdiff_t NAME(conv_packed_size)(const fc_conv *s) {
     const window w = {
         .groups = s->g, .c = s->c / s->g, .k = s->k / s->g, .taps = s->kernel[0] * s->kernel[1] * s->kernel[2]};
-    return NAME(packed_size)(&w, s->algorithm);
+    return NAME(is_depthwise)(&w) ? s->k * w.taps : NAME(dense_packed_size)(&w);
 }
 
 static int NAME(conv_pack)(const fc_conv *s, const void *weight, void *packed) {
     window w;
-    NAME(taps_3x3) grid;
     ptrdiff_t *taps = NAME(alloc_taps)(s);
+    int status = taps ? FC_OK : FC_NO_MEMORY;
     if (!taps) return FC_NO_MEMORY;
     NAME(forward_window)(s, taps, &w);
-    const int status = NAME(pack_window)(&w, NAME(choose)(&w, s->algorithm, &grid), &grid, weight, packed);
+    if (NAME(is_depthwise)(&w))
+        memcpy(packed, weight, (size_t)(s->k * w.taps) * sizeof(T));
+    else
+        status = NAME(dense_pack)(&w, weight, packed);
     fc_free(taps);
     return status;
 }

@@ -27,11 +27,37 @@ typedef struct {
     T *packed;
 } NAME(pack_job);
 
-static int NAME(rows_as_packed)(const window *w) {
-    if (w->w_c != w->taps || w->taps > KC) return 0;
+/* Whether a filter's taps lie one after another, in order: rows that pack_rows can transpose. */
+static int NAME(taps_in_order)(const window *w) {
     for (ptrdiff_t t = 0; t < w->taps; t++)
         if (w->w_tap[t] != t) return 0;
     return 1;
+}
+
+/* The weights of TILE_M filters from k0 on, channels c0 .. c0+count-1: [channel][tap][TILE_M], zeros past the last filter. Rows of
+   the weight are transposed a block of vectors at a time. */
+static void NAME(pack_rows)(const window *w, const T *weight, ptrdiff_t k0, ptrdiff_t c0, ptrdiff_t count, T *to) {
+    const int merged = w->w_c == w->taps;
+    const ptrdiff_t length = merged ? count * w->taps : w->taps, filters = smaller(TILE_M, w->k - k0);
+    for (ptrdiff_t row = 0; row < (merged ? 1 : count); row++) {
+        const T *from = weight + k0 * w->w_k + (c0 + row) * w->w_c;
+        for (ptrdiff_t j = 0; j < length; j += VL) {
+            const ptrdiff_t room = smaller(VL, length - j);
+            const MASK first = NAME(mask_range)(0, room);
+            V r[TILE_M];
+            UNROLL(8)
+            for (int m = 0; m < TILE_M; m++)
+                r[m] = m < filters ? NAME(vload_masked)(from + m * w->w_k + j, first) : NAME(vzero)();
+            NAME(vtranspose)(TILE_M, r);
+            if (room == VL) {
+                UNROLL(8)
+                for (int m = 0; m < TILE_M; m++) NAME(vstore)(to + m * VL, r[m]);
+            } else {
+                memcpy(to, r, (size_t)(room * TILE_M) * sizeof(T));
+            }
+            to += room * TILE_M;
+        }
+    }
 }
 
 static void NAME(pack_tile)(void *context, ptrdiff_t task, void *scratch) {
@@ -42,20 +68,8 @@ static void NAME(pack_tile)(void *context, ptrdiff_t task, void *scratch) {
     const T *from = job->weight + g * w->w_g + k0 * w->w_k;
     T *to = job->packed + task * TILE_M * w->c * w->taps;
     (void)scratch;
-    if (rows == TILE_M &&
-        NAME(rows_as_packed)(w)) { /* every filter's row lies in the order of the packed form: transpose rows */
-        const ptrdiff_t depth = w->c * w->taps;
-        ptrdiff_t j = 0;
-        for (; j + VL <= depth; j += VL, to += VL * TILE_M) {
-            V r[TILE_M];
-            UNROLL(8)
-            for (int m = 0; m < TILE_M; m++) r[m] = NAME(vload)(from + m * w->w_k + j);
-            NAME(vtranspose)(TILE_M, r);
-            UNROLL(8)
-            for (int m = 0; m < TILE_M; m++) NAME(vstore)(to + m * VL, r[m]);
-        }
-        for (; j < depth; j++, to += TILE_M)
-            for (ptrdiff_t m = 0; m < TILE_M; m++) to[m] = from[m * w->w_k + j];
+    if (w->taps <= KC && (w->w_c == w->taps || w->taps >= VL / 2) && NAME(taps_in_order)(w)) {
+        NAME(pack_rows)(w, job->weight + g * w->w_g, k0, 0, w->c, to);
         return;
     }
     for (ptrdiff_t t0 = 0; t0 < w->taps; t0 += TAPS_A_BLOCK(w))

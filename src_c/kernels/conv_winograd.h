@@ -1,106 +1,48 @@
-/* Winograd convolution F(4x4, 3x3) over a window of 3 x 3 neighbouring taps and step 1: forward, and the gradient to the input. A task
-   takes a block of tiles: transforms its input (lanes are tiles), multiplies point by point on the micro-kernel, transforms back and
-   stores, all in the second-level cache. Results of images in which anything is not finite are computed again directly: a transform
-   would spread a NaN over its whole tile. */
+/* Winograd convolution F(WINO_OUT x WINO_OUT, 3x3) over a window of 3 x 3 neighbouring taps and step 1: forward, and the gradient to
+   the input. Written once, included for each WINO_OUT. Point by point the transformed input and weight are multiplied on the
+   micro-kernel; of the two, the larger passes once and the smaller again and again:
 
-enum { NAME(GROUP) = 4 }; /* tiles of filters between two passes over the transformed input */
+     many tiles (tiles stay):    the weight is transformed whole; a task transforms the input of a block of tiles, multiplies all
+                                 filters with it and transforms back.
+     few tiles (filters stay):   the input is transformed whole; a task transforms the weight of a few filters, in the second-level
+                                 cache, multiplies all tiles with it and transforms back. No transformed weight is ever in memory.
 
-/* The window's taps as a 3 x 3 grid: grid[3 * i + j] is the weight offset of the tap at (lo + i, lo + j). */
-typedef struct {
-    ptrdiff_t lo[2], grid[9];
-} NAME(taps_3x3);
-
-static int NAME(winograd_taps)(const window *w, NAME(taps_3x3) *t) {
-    if (w->taps != 9 || w->out[0] != 1 || w->in[0] != 1) return 0;
-    if (w->step[1] != 1 || w->step[2] != 1 || w->x_s[2] != 1 || w->y_s[2] != 1) return 0;
-    const extent e = window_extent(w);
-    if (e.span[1] != 3 || e.span[2] != 3 || e.span[0] != 1 || e.lo[0] != 0) return 0;
-    unsigned seen = 0;
-    t->lo[0] = e.lo[1];
-    t->lo[1] = e.lo[2];
-    for (ptrdiff_t i = 0; i < 9; i++) {
-        const ptrdiff_t at = 3 * (w->tap[3 * i + 1] - e.lo[1]) + w->tap[3 * i + 2] - e.lo[2];
-        t->grid[at] = w->w_tap[i];
-        seen |= 1u << at;
-    }
-    return seen == 0x1ff;
-}
-
-/* ---- weights: [group][GROUP tiles of filters][point][tile][channel][TILE_M] */
-
-static ptrdiff_t NAME(winograd_packed_size)(const window *w) {
-    return w->groups * divide_up(w->k, TILE_M) * TILE_M * w->c * WINO_POINTS;
-}
-
-typedef struct {
-    const window *w;
-    const NAME(taps_3x3) *taps;
-    const T *weight;
-    T *packed;
-} NAME(winograd_pack_job);
-
-static void NAME(winograd_pack_task)(void *context, ptrdiff_t task, void *scratch) {
-    const NAME(winograd_pack_job) *job = context;
-    const window *w = job->w;
-    const ptrdiff_t tiles = divide_up(w->k, TILE_M), g = task / tiles, tile = task % tiles;
-    const ptrdiff_t first = tile / NAME(GROUP) *NAME(GROUP), in_group = smaller(NAME(GROUP), tiles - first),
-                    size = w->c * TILE_M;
-    T *to = job->packed + (g * tiles + first) * WINO_POINTS * size + (tile - first) * size;
-    T lane[9][VBYTES / sizeof(T)];
-    (void)scratch;
-    for (ptrdiff_t at = 0; at < size; at += VL) { /* lanes are neighbours in [channel][TILE_M] */
-        const ptrdiff_t count = smaller(VL, size - at);
-        V weight[9], u[WINO_POINTS];
-        memset(lane, 0, sizeof lane);
-        for (ptrdiff_t i = 0; i < count; i++) {
-            const ptrdiff_t k = tile * TILE_M + (at + i) % TILE_M, c = (at + i) / TILE_M;
-            if (k >= w->k) continue;
-            const T *from = job->weight + g * w->w_g + k * w->w_k + c * w->w_c;
-            for (int t = 0; t < 9; t++) lane[t][i] = from[job->taps->grid[t]];
-        }
-        for (int t = 0; t < 9; t++) weight[t] = NAME(vload)(lane[t]);
-        NAME(wino_weight)(weight, u);
-        for (ptrdiff_t p = 0; p < WINO_POINTS; p++) NAME(vstore_first)(to + p * in_group * size + at, count, u[p]);
-    }
-}
-
-static int NAME(winograd_pack)(const window *w, const NAME(taps_3x3) *taps, const T *weight, T *packed) {
-    NAME(winograd_pack_job) job = {w, taps, weight, packed};
-    return fc_parallel(w->groups * divide_up(w->k, TILE_M), (double)NAME(winograd_packed_size)(w), 0,
-                       NAME(winograd_pack_task), &job);
-}
-
-/* ---- blocks of tiles */
+   Results of images in which anything is not finite are computed again directly: a transform would spread a NaN over its tile. */
 
 typedef struct {
     const window *w;
     window grid; /* the same with tiles for pixels: out = 1 x tile rows x tile columns */
     const NAME(taps_3x3) *taps;
-    const T *x, *packed;
+    const T *x, *weight, *packed; /* packed: by dense_pack, or NULL */
     T *y;
     const fc_epilogue *end;
-    ptrdiff_t vectors, blocks, tiles,
-        tile_groups; /* vectors of tiles; blocks of up to TILE_V of them; tiles of filters; their groups */
-    ptrdiff_t splits; /* of the groups of filters: tasks = groups * blocks * splits */
-    ptrdiff_t pitch; /* elements between two points of the transformed input */
+    ptrdiff_t vectors, blocks,
+        block_vectors; /* vectors of tiles; blocks of them, each at most block_vectors <= TILE_V */
+    ptrdiff_t tiles, group,
+        groups; /* register tiles of filters of a convolution group; how many stay together; such groups */
+    ptrdiff_t depth; /* channels a pass over the input */
+    ptrdiff_t splits; /* tiles stay: tasks a block; filters stay: pieces of channels a block */
+    T *input; /* filters stay: [group][block - first_block][point][channel][lane] */
+    T *u; /* tiles stay: [group][group of filters][point][tile][channel][TILE_M], u_pitch from point to point */
+    ptrdiff_t first_block, last_block; /* of this wave: the blocks whose input is there */
+    ptrdiff_t input_pitch, u_pitch,
+        product_pitch; /* elements between points; no multiples of 4096 bytes, which would share a set of
+                                                      the cache */
     unsigned char *not_finite; /* an image, set where a result is not finite */
-} NAME(winograd_job);
-
-/* A run of tiles, with the masks that keep its loads inside the rows. */
-typedef struct {
-    run r;
-    MASK load[2 * WINO_OUT];
-} NAME(tile_run);
+} WINO(job);
 
 typedef struct {
-    NAME(tile_run) *runs; /* TILE_LANES, each up to VL tiles long */
+    WINO(tile_run) * runs; /* TILE_LANES, each up to VL tiles long */
     ptrdiff_t *off; /* KC */
-    T *patch; /* WINO_POINTS x (TILE_LANES + VL): the inputs of one channel, lanes are tiles */
-    T *input; /* WINO_POINTS x pitch: transformed, [point][channel][TILE_LANES] */
-    T *product; /* WINO_POINTS x GROUP x TILE_M x TILE_LANES */
-} NAME(winograd_desk);
+    T *patch; /* WINO_POINTS x WINO_PATCH: the inputs of one channel, lanes are tiles */
+    T *rows; /* WINO_ROWS x 9 x TILE_M: the weight of a register tile of filters */
+    T *input; /* tiles stay: the block's, as job->input */
+    T *u; /* filters stay: the group's, as job->u */
+    T *product; /* [block if there are several passes][point][tile][TILE_M][TILE_LANES] */
+} WINO(desk);
 
-static size_t NAME(winograd_scratch)(const NAME(winograd_job) *job, void *scratch, NAME(winograd_desk) *desk) {
+static size_t WINO(lay_out)(const WINO(job) * job, void *scratch, WINO(desk) * desk) {
+    const ptrdiff_t passes = divide_up(job->w->c, job->depth);
     char *at = scratch;
 #define ROOM(member, count)                                            \
     do {                                                               \
@@ -109,235 +51,259 @@ static size_t NAME(winograd_scratch)(const NAME(winograd_job) *job, void *scratc
     } while (0)
     ROOM(runs, TILE_LANES);
     ROOM(off, KC);
-    ROOM(patch, WINO_POINTS * (TILE_LANES + VL));
-    ROOM(input, WINO_POINTS * job->pitch);
-    ROOM(product, WINO_POINTS * NAME(GROUP) *TILE_M * TILE_LANES);
+    ROOM(patch, WINO_POINTS * WINO_PATCH);
+    ROOM(rows, WINO_ROWS * 9 * TILE_M);
+    ROOM(input, job->input ? 0 : WINO_POINTS * job->input_pitch);
+    ROOM(u, job->input ? WINO_POINTS * job->u_pitch : 0);
+    ROOM(product, (passes > 1 ? job->last_block - job->first_block : 1) * WINO_POINTS * job->product_pitch);
 #undef ROOM
     return (size_t)(at - (char *)scratch);
 }
 
-/* Runs of tiles first .. first+count-1, cut at vectors so that no run crosses one. */
-static ptrdiff_t NAME(plan_tiles)(const NAME(winograd_job) *job, ptrdiff_t first, ptrdiff_t count,
-                                  NAME(tile_run) *runs) {
-    ptrdiff_t used = 0;
-    for (ptrdiff_t lane = 0; lane < count; lane += VL) {
-        run part[VBYTES / sizeof(T)];
-        const ptrdiff_t parts = window_runs(&job->grid, first + lane, smaller(VL, count - lane), part);
-        for (ptrdiff_t i = 0; i < parts; i++) {
-            NAME(tile_run) *to = &runs[used++];
-            to->r = part[i];
-            to->r.lane += lane;
-            const ptrdiff_t column = WINO_OUT * part[i].at[3] + job->taps->lo[1], width = job->w->in[2];
-            const ptrdiff_t stop = smaller(width, column + WINO_OUT * part[i].length + 2);
-            for (ptrdiff_t l = 0; l < WINO_OUT; l++) {
-                const ptrdiff_t at = column + l * VL;
-                to->load[l] = NAME(mask_range)(-at, stop - at);
-                to->load[WINO_OUT + l] = NAME(mask_range)(-at - WINO_OUT, stop - at - WINO_OUT);
-            }
-        }
-    }
-    return used;
+/* ---- pieces of both schedules */
+
+/* The runs and the vectors of a block of tiles. */
+static ptrdiff_t WINO(plan_block)(const WINO(job) * job, ptrdiff_t block, WINO(desk) * desk, ptrdiff_t *vectors) {
+    const ptrdiff_t v0 = block * job->vectors / job->blocks, v1 = (block + 1) * job->vectors / job->blocks;
+    const ptrdiff_t all = job->w->n * window_pixels(&job->grid);
+    *vectors = v1 - v0;
+    return WINO(plan_tiles)(job->w, &job->grid, job->taps, v0 * VL, smaller(*vectors * VL, all - v0 * VL), desk->runs);
 }
 
-/* One input row of a run, from the first tile's column on: the six columns of every tile, lanes are tiles. */
-INLINE void NAME(split_columns)(const T *row, const MASK *masks, V *column) {
-    V l[4], m[4];
-    UNROLL(4)
-    for (int i = 0; i < 4; i++) {
-        l[i] = NAME(vload_masked)(row + i * VL, masks[i]);
-        m[i] = NAME(vload_masked)(row + WINO_OUT + i * VL, masks[WINO_OUT + i]);
-    }
-    const V e0 = NAME(veven)(l[0], l[1]), e1 = NAME(veven)(l[2], l[3]), o0 = NAME(vodd)(l[0], l[1]),
-            o1 = NAME(vodd)(l[2], l[3]);
-    column[0] = NAME(veven)(e0, e1);
-    column[1] = NAME(veven)(o0, o1);
-    column[2] = NAME(vodd)(e0, e1);
-    column[3] = NAME(vodd)(o0, o1);
-    column[4] = NAME(veven)(NAME(veven)(m[0], m[1]), NAME(veven)(m[2], m[3]));
-    column[5] = NAME(veven)(NAME(vodd)(m[0], m[1]), NAME(vodd)(m[2], m[3]));
-}
-
-static void NAME(transform_input)(const NAME(winograd_job) *job, const NAME(winograd_desk) *desk, ptrdiff_t run_count,
-                                  ptrdiff_t vectors, ptrdiff_t g) {
-    enum { PITCH = TILE_LANES + VBYTES / sizeof(T) };
+/* The transformed weight of one register tile of filters, channels c0 .. c1-1, to u. */
+static void WINO(filters)(const WINO(job) * job, ptrdiff_t g, ptrdiff_t tile, ptrdiff_t c0, ptrdiff_t c1, T *rows, T *u,
+                          ptrdiff_t pitch) {
     const window *w = job->w;
-    for (ptrdiff_t c = 0; c < w->c; c++) {
-        const T *plane = job->x + (g * w->c + c) * w->x_c;
-        for (ptrdiff_t i = 0; i < run_count; i++) {
-            const NAME(tile_run) *t = &desk->runs[i];
-            const T *x = plane + t->r.at[0] * w->x_n + WINO_OUT * t->r.at[3] + job->taps->lo[1];
-            for (ptrdiff_t h = 0; h < WINO_IN; h++) {
-                const ptrdiff_t row = WINO_OUT * t->r.at[2] + job->taps->lo[0] + h;
-                T *to = desk->patch + h * WINO_IN * PITCH + t->r.lane;
-                V column[WINO_IN];
-                if (row >= 0 && row < w->in[1]) {
-                    NAME(split_columns)(x + row * w->x_s[1], t->load, column);
-                } else {
-                    UNROLL(6)
-                    for (int j = 0; j < WINO_IN; j++) column[j] = NAME(vzero)();
-                }
-                UNROLL(6)
-                for (int j = 0; j < WINO_IN; j++) NAME(vstore)(to + j * PITCH, column[j]);
-            }
-        }
-        for (ptrdiff_t v = 0; v < vectors; v++) {
-            V d[WINO_POINTS];
-            T *to = desk->input + c * vectors * VL + v * VL;
-            UNROLL(36)
-            for (int p = 0; p < WINO_POINTS; p++) d[p] = NAME(vload)(desk->patch + p * PITCH + v * VL);
-            NAME(wino_input)(d);
-            UNROLL(36)
-            for (int p = 0; p < WINO_POINTS; p++) NAME(vstore)(to + p * job->pitch, d[p]);
-        }
+    for (ptrdiff_t c = c0; c < c1; c += WINO_ROWS) {
+        const ptrdiff_t count = smaller(WINO_ROWS, c1 - c);
+        const T *from = rows;
+        if (job->packed)
+            from = job->packed + ((g * job->tiles + tile) * w->c + c) * 9 * TILE_M;
+        else
+            NAME(pack_rows)(w, job->weight + g * w->w_g, tile * TILE_M, c, count, rows);
+        WINO(transform_weight)(job->taps, from, count, u + (c - c0) * TILE_M, pitch);
     }
 }
 
-/* product[point][tile][filter][lane] for one group of filters. */
-static void NAME(multiply_points)(const NAME(winograd_job) *job, const NAME(winograd_desk) *desk, ptrdiff_t vectors,
-                                  ptrdiff_t g, ptrdiff_t group) {
-    const window *w = job->w;
-    const ptrdiff_t first = group * NAME(GROUP), count = smaller(NAME(GROUP), job->tiles - first), size = w->c * TILE_M;
-    const T *a = job->packed + (g * job->tiles + first) * WINO_POINTS * size;
+/* product += transformed weight (u: tiles x depth) times transformed input, channels c0 .. c1-1. */
+static void WINO(multiply)(const WINO(job) * job, const WINO(desk) * desk, const T *u, ptrdiff_t tiles, const T *input,
+                           ptrdiff_t vectors, ptrdiff_t c0, ptrdiff_t c1, T *product) {
+    for (ptrdiff_t j = 0; j < KC; j++) desk->off[j] = j * vectors * VL;
     for (ptrdiff_t p = 0; p < WINO_POINTS; p++)
-        for (ptrdiff_t c0 = 0; c0 < w->c; c0 += KC)
-            for (ptrdiff_t i = 0; i < count; i++) {
-                const T *b[TILE_V];
-                T *to = desk->product + (p * NAME(GROUP) + i) * TILE_M * TILE_LANES;
-                const NAME(tile_end) end = {.c = to, .row = TILE_LANES, .partial = c0 ? to : NULL};
-                for (ptrdiff_t v = 0; v < TILE_V; v++) b[v] = desk->input + p * job->pitch + (c0 * vectors + v) * VL;
-                NAME(tile)[vectors](smaller(KC, w->c - c0), a + ((p * count + i) * w->c + c0) * TILE_M, b, desk->off,
-                                    &end);
+        for (ptrdiff_t c = c0; c < c1; c += KC) {
+            const T *b[TILE_V];
+            for (ptrdiff_t v = 0; v < TILE_V; v++) b[v] = input + p * job->input_pitch + (c * vectors + v) * VL;
+            for (ptrdiff_t i = 0; i < tiles; i++) {
+                T *to = product + p * job->product_pitch + i * TILE_M * TILE_LANES;
+                const NAME(tile_end) end = {.c = to, .row = TILE_LANES, .partial = c ? to : NULL};
+                NAME(tile)[vectors](smaller(KC, c1 - c), u + p * job->u_pitch + (i * job->depth + c - c0) * TILE_M, b,
+                                    desk->off, &end);
             }
-}
-
-/* Rows of finished pixels of one run to the output, through the end of the epilogue. pixels: 4 rows of 4 * VL from the vector's
-   first lane on. */
-static void NAME(store_run)(const NAME(winograd_job) *job, const run *r, const T *pixels, ptrdiff_t k) {
-    const window *w = job->w;
-    const ptrdiff_t top = WINO_OUT * r->at[2], left = WINO_OUT * r->at[3];
-    const ptrdiff_t rows = smaller(WINO_OUT, w->out[1] - top),
-                    columns = smaller(WINO_OUT * r->length, w->out[2] - left);
-    const ptrdiff_t place = r->at[0] * w->y_n + k * w->y_c + top * w->y_s[1] + left;
-    const T *add = job->end ? job->end->add : NULL;
-    const ptrdiff_t activation = job->end ? job->end->activation : 0;
-    for (ptrdiff_t h = 0; h < rows; h++) {
-        const T *from = pixels + h * WINO_OUT * VL + r->lane % VL * WINO_OUT;
-        for (ptrdiff_t i = 0; i < columns; i += VL) {
-            const ptrdiff_t at = place + h * w->y_s[1] + i, count = smaller(VL, columns - i);
-            V s = NAME(vload)(from + i);
-            if (add) s += NAME(vload_first)(add + at, count);
-            if (activation) s = NAME(activate)(s, activation, (T)job->end->slope);
-            if (count == VL)
-                NAME(vstore)(job->y + at, s);
-            else
-                NAME(vstore_first)(job->y + at, count, s);
         }
-    }
 }
 
-/* Transform a group of filters back and store it. Returns whether all was finite. */
-static int NAME(transform_output)(const NAME(winograd_job) *job, const NAME(winograd_desk) *desk, ptrdiff_t run_count,
-                                  ptrdiff_t vectors, ptrdiff_t g, ptrdiff_t group) {
+static void WINO(finish)(const WINO(job) * job, const WINO(desk) * desk, ptrdiff_t run_count, ptrdiff_t vectors,
+                         ptrdiff_t g, ptrdiff_t tile, ptrdiff_t tiles, const T *product) {
     const window *w = job->w;
-    const ptrdiff_t first = group * NAME(GROUP) *TILE_M, filters = smaller(NAME(GROUP) *TILE_M, w->k - first);
-    T pixels[WINO_OUT * WINO_OUT * VBYTES / sizeof(T) + VBYTES / sizeof(T)];
-    V check = NAME(vzero)();
-    for (ptrdiff_t k = 0; k < filters; k++) {
-        const T *bias = job->end ? job->end->bias : NULL;
-        const V shift = bias ? NAME(vset)(bias[g * w->k + first + k]) : NAME(vzero)();
-        const NAME(tile_run) *t = desk->runs, *stop = desk->runs + run_count;
-        for (ptrdiff_t v = 0; v < vectors; v++) {
-            V m[WINO_POINTS];
-            const T *from = desk->product + k * TILE_LANES + v * VL;
-            UNROLL(36)
-            for (int p = 0; p < WINO_POINTS; p++) m[p] = NAME(vload)(from + p * NAME(GROUP) *TILE_M * TILE_LANES);
-            NAME(wino_output)(m);
-            UNROLL(4)
-            for (int h = 0; h < WINO_OUT; h++) {
-                V *row = m + h * WINO_IN;
-                UNROLL(4)
-                for (int q = 0; q < WINO_OUT; q++) {
-                    check += row[q];
-                    row[q] += shift;
-                }
-                NAME(vtranspose)(WINO_OUT, row);
-                UNROLL(4)
-                for (int q = 0; q < WINO_OUT; q++) NAME(vstore)(pixels + (h * WINO_OUT + q) * VL, row[q]);
-            }
-            for (; t < stop && t->r.lane < (v + 1) * VL; t++) NAME(store_run)(job, &t->r, pixels, g * w->k + first + k);
-        }
-    }
-    const T sum = NAME(vsum)(check);
-    return sum - sum == 0;
+    const ptrdiff_t k = tile * TILE_M, count = smaller(tiles * TILE_M, w->k - k);
+    if (WINO(transform_output)(w, job->end, desk->runs, run_count, vectors, product, job->product_pitch, g * w->k + k,
+                               count, job->y))
+        return;
+    for (ptrdiff_t n = desk->runs[0].r.at[0]; n <= desk->runs[run_count - 1].r.at[0]; n++)
+        __atomic_store_n(&job->not_finite[n], 1, __ATOMIC_RELAXED);
 }
 
-static void NAME(winograd_task)(void *context, ptrdiff_t task, void *scratch) {
-    const NAME(winograd_job) *job = context;
+/* ---- tiles stay */
+
+static void WINO(weight_task)(void *context, ptrdiff_t task, void *scratch) {
+    const WINO(job) *job = context;
+    const ptrdiff_t c = job->w->c, g = task / job->tiles, tile = task % job->tiles;
+    T *u = job->u + (g * job->groups + tile / job->group) * WINO_POINTS * job->u_pitch;
+    WINO(filters)(job, g, tile, 0, c, scratch, u + tile % job->group * c * TILE_M, job->u_pitch);
+}
+
+static void WINO(block_task)(void *context, ptrdiff_t task, void *scratch) {
+    const WINO(job) *job = context;
     const window *w = job->w;
-    NAME(winograd_desk) desk;
-    (void)NAME(winograd_scratch)(job, scratch, &desk);
+    WINO(desk) desk;
+    (void)WINO(lay_out)(job, scratch, &desk);
     const ptrdiff_t split = task % job->splits, block = task / job->splits % job->blocks,
                     g = task / job->splits / job->blocks;
-    const ptrdiff_t v0 = block * job->vectors / job->blocks, v1 = (block + 1) * job->vectors / job->blocks,
-                    vectors = v1 - v0;
-    const ptrdiff_t all = w->n * window_pixels(&job->grid), count = smaller(vectors * VL, all - v0 * VL);
-    const ptrdiff_t run_count = NAME(plan_tiles)(job, v0 * VL, count, desk.runs);
-    int finite = 1;
-    for (ptrdiff_t j = 0; j < KC; j++) desk.off[j] = j * vectors * VL;
-    memset(desk.patch, 0, WINO_POINTS * (size_t)(TILE_LANES + VL) * sizeof(T)); /* lanes past the last tile */
-    NAME(transform_input)(job, &desk, run_count, vectors, g);
-    for (ptrdiff_t group = split * job->tile_groups / job->splits; group < (split + 1) * job->tile_groups / job->splits;
-         group++) {
-        NAME(multiply_points)(job, &desk, vectors, g, group);
-        finite &= NAME(transform_output)(job, &desk, run_count, vectors, g, group);
+    ptrdiff_t vectors;
+    const ptrdiff_t run_count = WINO(plan_block)(job, block, &desk, &vectors);
+    memset(desk.patch, 0, WINO_POINTS * (size_t)WINO_PATCH * sizeof(T)); /* lanes past the last tile */
+    WINO(transform_input)(w, job->taps, desk.runs, run_count, vectors, job->x + g * w->c * w->x_c, 0, w->c, desk.patch,
+                          desk.input, job->input_pitch);
+    for (ptrdiff_t i = split * job->groups / job->splits; i < (split + 1) * job->groups / job->splits; i++) {
+        const ptrdiff_t first = i * job->group, together = smaller(job->group, job->tiles - first);
+        const T *u = job->u + (g * job->groups + i) * WINO_POINTS * job->u_pitch;
+        WINO(multiply)(job, &desk, u, together, desk.input, vectors, 0, w->c, desk.product);
+        WINO(finish)(job, &desk, run_count, vectors, g, first, together, desk.product);
     }
-    if (!finite)
-        for (ptrdiff_t n = desk.runs[0].r.at[0]; n <= desk.runs[run_count - 1].r.at[0]; n++)
-            __atomic_store_n(&job->not_finite[n], 1, __ATOMIC_RELAXED);
 }
 
+static int WINO(tiles_stay)(WINO(job) * job, double work) {
+    const window *w = job->w;
+    job->u = fc_alloc((size_t)(w->groups * job->groups * WINO_POINTS), (size_t)job->u_pitch * sizeof(T));
+    if (!job->u) return FC_NO_MEMORY;
+    const double weights = (double)(w->groups * w->k) * (double)w->c * WINO_POINTS;
+    int status = fc_parallel(w->groups * job->tiles, weights, (size_t)(WINO_ROWS * 9 * TILE_M) * sizeof(T),
+                             WINO(weight_task), job);
+    if (status == FC_OK)
+        status = fc_parallel(w->groups * job->blocks * job->splits, work, WINO(lay_out)(job, NULL, NULL),
+                             WINO(block_task), job);
+    fc_free(job->u);
+    return status;
+}
+
+/* ---- filters stay */
+
+static void WINO(input_task)(void *context, ptrdiff_t task, void *scratch) {
+    const WINO(job) *job = context;
+    const window *w = job->w;
+    WINO(desk) desk;
+    (void)WINO(lay_out)(job, scratch, &desk);
+    const ptrdiff_t wave = job->last_block - job->first_block, piece = task % job->splits;
+    const ptrdiff_t block = task / job->splits % wave, g = task / job->splits / wave;
+    ptrdiff_t vectors;
+    const ptrdiff_t run_count = WINO(plan_block)(job, job->first_block + block, &desk, &vectors);
+    memset(desk.patch, 0, WINO_POINTS * (size_t)WINO_PATCH * sizeof(T));
+    WINO(transform_input)(w, job->taps, desk.runs, run_count, vectors, job->x + g * w->c * w->x_c,
+                          piece * w->c / job->splits, (piece + 1) * w->c / job->splits, desk.patch,
+                          job->input + (g * wave + block) * WINO_POINTS * job->input_pitch, job->input_pitch);
+}
+
+static void WINO(filter_task)(void *context, ptrdiff_t task, void *scratch) {
+    const WINO(job) *job = context;
+    const window *w = job->w;
+    WINO(desk) desk;
+    (void)WINO(lay_out)(job, scratch, &desk);
+    const ptrdiff_t wave = job->last_block - job->first_block, g = task / job->groups;
+    const ptrdiff_t first = task % job->groups * job->tiles / job->groups,
+                    together = (task % job->groups + 1) * job->tiles / job->groups - first;
+    for (ptrdiff_t c0 = 0; c0 < w->c; c0 += job->depth) {
+        const ptrdiff_t c1 = smaller(w->c, c0 + job->depth);
+        for (ptrdiff_t i = 0; i < together; i++)
+            WINO(filters)(job, g, first + i, c0, c1, desk.rows, desk.u + i * job->depth * TILE_M, job->u_pitch);
+        for (ptrdiff_t b = 0; b < wave; b++) {
+            const ptrdiff_t block = job->first_block + b;
+            ptrdiff_t vectors = (block + 1) * job->vectors / job->blocks - block * job->vectors / job->blocks;
+            const T *input = job->input + (g * wave + b) * WINO_POINTS * job->input_pitch;
+            T *product = desk.product + (job->depth < w->c ? b : 0) * WINO_POINTS * job->product_pitch;
+            WINO(multiply)(job, &desk, desk.u, together, input, vectors, c0, c1, product);
+            if (c1 < w->c) continue;
+            const ptrdiff_t run_count = WINO(plan_block)(job, block, &desk, &vectors);
+            WINO(finish)(job, &desk, run_count, vectors, g, first, together, product);
+        }
+    }
+}
+
+/* In waves of blocks whose transformed input fits into WINO_INPUT_BYTES. */
+static int WINO(filters_stay)(WINO(job) * job, double work) {
+    const window *w = job->w;
+    const ptrdiff_t block = w->groups * WINO_POINTS * job->input_pitch * (ptrdiff_t)sizeof(T);
+    const ptrdiff_t wave = smaller(job->blocks, larger(1, WINO_INPUT_BYTES / block)),
+                    waves = divide_up(job->blocks, wave);
+    job->input = fc_alloc((size_t)divide_up(job->blocks, waves), (size_t)block);
+    int status = job->input ? FC_OK : FC_NO_MEMORY;
+    for (ptrdiff_t i = 0; i < waves && status == FC_OK; i++) {
+        job->first_block = i * job->blocks / waves;
+        job->last_block = (i + 1) * job->blocks / waves;
+        const double part = (double)(job->last_block - job->first_block) / (double)job->blocks;
+        const double elements = part * (double)(job->vectors * VL * WINO_POINTS) * (double)(w->groups * w->c);
+        const size_t scratch = WINO(lay_out)(job, NULL, NULL);
+        status = fc_parallel(w->groups * (job->last_block - job->first_block) * job->splits, elements, scratch,
+                             WINO(input_task), job);
+        if (status == FC_OK)
+            status = fc_parallel(w->groups * job->groups, part * work, scratch, WINO(filter_task), job);
+    }
+    fc_free(job->input);
+    return status;
+}
+
+/* ---- the whole */
+
 /* Images with anything not finite, again, directly. */
-static int NAME(redo_directly)(const NAME(winograd_job) *job, const T *weight) {
+static int WINO(redo_directly)(const WINO(job) * job) {
     window one = *job->w;
-    T *packed = NULL;
+    const T *packed = job->packed;
+    T *made = NULL;
     int status = FC_OK;
     one.n = 1;
     for (ptrdiff_t n = 0; n < job->w->n && status == FC_OK; n++) {
         if (!job->not_finite[n]) continue;
         if (!packed) {
-            packed = fc_alloc((size_t)NAME(dense_packed_size)(&one), sizeof(T));
-            if (!packed) return FC_NO_MEMORY;
-            status = NAME(dense_pack)(&one, weight, packed);
+            packed = made = fc_alloc((size_t)NAME(dense_packed_size)(&one), sizeof(T));
+            if (!made) return FC_NO_MEMORY;
+            status = NAME(dense_pack)(&one, job->weight, made);
             if (status != FC_OK) break;
         }
         fc_epilogue end = job->end ? *job->end : (fc_epilogue){0};
         if (end.add) end.add = (const T *)end.add + n * one.y_n;
         status = NAME(dense)(&one, job->x + n * one.x_n, packed, &end, job->y + n * one.y_n);
     }
-    fc_free(packed);
+    fc_free(made);
     return status;
 }
 
-/* y = epilogue(window of x); `weight` as the caller has it, `packed` by winograd_pack. */
-static int NAME(winograd)(const window *w, const NAME(taps_3x3) *taps, const T *x, const T *weight, const T *packed,
+/* Elements from one point to the next of so many: a cache line more, where they would fill whole pages. */
+static inline ptrdiff_t WINO(pitch)(ptrdiff_t elements) { return elements + 64 / (ptrdiff_t)sizeof(T); }
+
+/* How the work is cut where filters stay: as many register tiles of filters as let their weight and the products stay in the
+   second-level cache, but some TASKS of them at least. */
+static void WINO(cut_filters)(WINO(job) * job) {
+    enum { TASKS = 16 };
+    const window *w = job->w;
+    const ptrdiff_t room = L2_BYTES / 10 * 9 / (WINO_POINTS * TILE_M * (ptrdiff_t)sizeof(T));
+    job->depth = w->c;
+    job->group = room / (w->c + job->block_vectors * VL);
+    if (job->group < 2 && w->c > KC) { /* in passes: then the products of all blocks have to wait */
+        const ptrdiff_t lanes = job->blocks * TILE_LANES;
+        job->depth = KC;
+        job->group = room / (KC + lanes);
+    }
+    const ptrdiff_t tasks = divide_up(TASKS, w->groups);
+    job->group = larger(1, smaller(job->group, job->tiles / tasks));
+    job->groups = divide_up(job->tiles, job->group);
+    job->splits = smaller(divide_up(w->c, 8), divide_up(TASKS, w->groups * job->blocks));
+}
+
+static int WINO(filters_should_stay)(const WINO(job) * job) {
+    enum { LIMIT_BYTES = 32 << 20 }; /* for the transformed weight */
+    const window *w = job->w;
+    const double weight = (double)w->groups * (double)w->k * (double)w->c * WINO_POINTS * sizeof(T);
+    return job->vectors * VL < w->k || weight > LIMIT_BYTES;
+}
+
+/* y = epilogue(window of x); the weight as the caller has it, and as dense_pack made it, or NULL. */
+static int WINO(convolve)(const window *w, const NAME(taps_3x3) *taps, const T *x, const T *weight, const T *packed,
                           const fc_epilogue *end, T *y) {
     enum { TASKS = 16 };
-    NAME(winograd_job) job = {.w = w, .grid = *w, .taps = taps, .x = x, .packed = packed, .y = y, .end = end};
+    WINO(job) job = {.w = w, .grid = *w, .taps = taps, .x = x, .weight = weight, .packed = packed, .y = y, .end = end};
     job.grid.out[1] = divide_up(w->out[1], WINO_OUT);
     job.grid.out[2] = divide_up(w->out[2], WINO_OUT);
     job.vectors = divide_up(w->n * window_pixels(&job.grid), VL);
     job.blocks = divide_up(job.vectors, TILE_V);
+    job.block_vectors = divide_up(job.vectors, job.blocks);
     job.tiles = divide_up(w->k, TILE_M);
-    job.tile_groups = divide_up(job.tiles, NAME(GROUP));
-    job.splits = smaller(job.tile_groups, divide_up(TASKS, w->groups * job.blocks));
-    job.pitch = w->c * TILE_LANES + VL; /* not a multiple of 4096 bytes: the points would share one set of the cache */
+    job.input_pitch = WINO(pitch)(w->c * job.block_vectors * VL);
     job.not_finite = fc_alloc((size_t)w->n, 1);
     if (!job.not_finite) return FC_NO_MEMORY;
     memset(job.not_finite, 0, (size_t)w->n);
-    const double work = (double)(w->n * window_pixels(w)) * (double)(w->groups * w->k) * (double)w->c * 2.25;
-    int status = fc_parallel(w->groups * job.blocks * job.splits, work, NAME(winograd_scratch)(&job, NULL, NULL),
-                             NAME(winograd_task), &job);
-    if (status == FC_OK) status = NAME(redo_directly)(&job, weight);
+    const double work = (double)(job.vectors * VL) * WINO_POINTS * (double)(w->groups * w->k) * (double)w->c;
+    const int filters_stay = WINO(filters_should_stay)(&job);
+    if (filters_stay) {
+        WINO(cut_filters)(&job);
+    } else {
+        job.depth = w->c;
+        job.group = smaller(WINO_GROUP, job.tiles);
+        job.groups = divide_up(job.tiles, job.group);
+        job.splits = smaller(job.groups, divide_up(TASKS, w->groups * job.blocks));
+    }
+    job.u_pitch = WINO(pitch)(job.group * job.depth * TILE_M);
+    job.product_pitch = WINO(pitch)(job.group * TILE_M * TILE_LANES);
+    int status = filters_stay ? WINO(filters_stay)(&job, work) : WINO(tiles_stay)(&job, work);
+    if (status == FC_OK) status = WINO(redo_directly)(&job);
     fc_free(job.not_finite);
     return status;
 }

@@ -61,7 +61,17 @@ static void NAME(transform_block)(const NAME(grad_weight_job) *job, const NAME(c
                     for (int c = 0; c < WINO_IN; c++)
                         d[r * WINO_IN + c] = NAME(vload)(rows + (r * width + q * WINO_OUT + c) * VL);
                 }
-                NAME(wino_input)(d);
+                UNROLL(6)
+                for (int r = 0; r < WINO_IN; r++) NAME(wino_input_4)(d + r * WINO_IN);
+                UNROLL(6)
+                for (int c = 0; c < WINO_IN; c++) {
+                    V column[WINO_IN];
+                    UNROLL(6)
+                    for (int r = 0; r < WINO_IN; r++) column[r] = d[r * WINO_IN + c];
+                    NAME(wino_input_4)(column);
+                    UNROLL(6)
+                    for (int r = 0; r < WINO_IN; r++) d[r * WINO_IN + c] = column[r];
+                }
                 UNROLL(36)
                 for (int p = 0; p < WINO_POINTS; p++) NAME(vstore)(to + p * step, d[p]);
             }

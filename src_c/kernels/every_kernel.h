@@ -5,9 +5,16 @@
 #include "window.h"
 #include "conv_dense.h"
 #include "winograd.h"
+#define WINO_OUT 2
+#include "winograd_transform.h"
+#include "conv_winograd.h"
+#undef WINO_OUT
+#define WINO_OUT 4
+#include "winograd_transform.h"
 #include "conv_winograd.h"
 #include "conv_depthwise.h"
 #include "conv_grad_weight.h"
+#undef WINO_OUT
 #include "conv.h"
 #include "linear.h"
 #include "reduce.h"

@@ -1,47 +1,76 @@
-/* The transforms of Winograd's minimal filtering F(4x4, 3x3): sixteen outputs from 36 products in place of 144 (Lavin and Gray 2016).
-   Cook-Toom with the points 0, +-a, +-b and infinity, a = 1/sqrt(2), b = sqrt(2): their powers stay near 1, which keeps the rounding
-   error some four times below that of the usual 0, +-1, +-2. The lanes of a vector are independent tiles (or filters, or channels).
+/* Winograd's minimal filtering F(n x n, 3x3) for n = 4 and 2: the one-dimensional transforms, and the windows it is possible for
+   (Lavin and Gray 2016). n x n outputs come from (n + 2)^2 products in place of 9 n^2.
+   F(4x4, 3x3) is Cook-Toom with the points 0, +-a, +-b and infinity, a = 1/sqrt(2), b = sqrt(2): their powers stay near 1, which keeps
+   the rounding error some four times below that of the usual 0, +-1, +-2. F(2x2, 3x3) has the points 0, +-1 and infinity.
 
-     one dimension:  y = At [(G g) * (Bt d)],   d 6 inputs, g 3 weights, y 4 outputs;  M(x) = x (x^2 - 1/2) (x^2 - 2)
+     one dimension:  y = At [(G g) * (Bt d)],   d n + 2 inputs, g 3 weights, y n outputs;  for n = 4  M(x) = x (x^2 - 1/2) (x^2 - 2)
      Bt: coefficients of M(x) / (x - point), scaled; last row those of M.   At: powers of the points.   G: powers over the scales. */
 
 #ifndef FASTCONV_WINOGRAD
 #define FASTCONV_WINOGRAD
-enum { WINO_OUT = 4, WINO_IN = 6, WINO_POINTS = 36 };
 #define WINO_A 0.70710678118654752440
 #define WINO_B 1.41421356237309504880
+/* Files written once for every n say WINO(name) for a name of theirs, and are included with WINO_OUT = n. */
+#define WINO_IN (WINO_OUT + 2)
+#define WINO_POINTS (WINO_IN * WINO_IN)
+#define WINO__(x, n) NAME(wino_##x##_##n)
+#define WINO_(x, n) WINO__(x, n)
+#define WINO(x) WINO_(x, WINO_OUT)
+#define WINO_PATCH (TILE_LANES + VL) /* elements between two columns waiting for the second transform of the input */
+#define WINO_ROWS ((ptrdiff_t)(TILE_M * 2)) /* channels whose weight waits for its transform */
+#define WINO_GROUP ((ptrdiff_t)4) /* register tiles of filters that stay while the input passes over them */
+#define WINO_INPUT_BYTES ((ptrdiff_t)32 << 20) /* of transformed input at a time */
 #endif
 
-/* Bt d, elements `s` apart. */
-INLINE void NAME(wino_input_1d)(V *d, const int s) {
+/* The filters of one tile, the lanes of a weight's transform. */
+typedef T NAME(filters) __attribute__((vector_size(TILE_M * sizeof(T))));
+typedef T NAME(loose_filters) __attribute__((vector_size(TILE_M * sizeof(T)), aligned(sizeof(T)), may_alias));
+#define FILTERS NAME(filters)
+
+/* Bt d, in place. */
+INLINE void NAME(wino_input_4)(V *d) {
     const V half = NAME(vset)((T)0.5), a = NAME(vset)((T)WINO_A), c = NAME(vset)((T)2.5);
-    const V d0 = d[0], d1 = d[s], d2 = d[2 * s], d3 = d[3 * s], d4 = d[4 * s], d5 = d[5 * s];
+    const V d0 = d[0], d1 = d[1], d2 = d[2], d3 = d[3], d4 = d[4], d5 = d[5];
     const V e1 = d2 - half * d4, o1 = d1 - half * d3, e2 = d4 - half * d2, o2 = d3 - half * d1;
     d[0] = d0 + d4 - c * d2;
-    d[s] = e1 + a * o1;
-    d[2 * s] = e1 - a * o1;
-    d[3 * s] = a * e2 + o2;
-    d[4 * s] = a * e2 - o2;
-    d[5 * s] = d1 + d5 - c * d3;
+    d[1] = e1 + a * o1;
+    d[2] = e1 - a * o1;
+    d[3] = a * e2 + o2;
+    d[4] = a * e2 - o2;
+    d[5] = d1 + d5 - c * d3;
 }
 
-/* At m: six values to four, elements `s` apart; the results are left in the first four places. */
-INLINE void NAME(wino_output_1d)(V *m, const int s) {
+INLINE void NAME(wino_input_2)(V *d) {
+    const V d0 = d[0], d1 = d[1], d2 = d[2], d3 = d[3];
+    d[0] = d0 - d2;
+    d[1] = d1 + d2;
+    d[2] = d2 - d1;
+    d[3] = d3 - d1;
+}
+
+/* At m: the n results are left in the first n places. */
+INLINE void NAME(wino_output_4)(V *m) {
     const V a = NAME(vset)((T)WINO_A), b = NAME(vset)((T)WINO_B), half = NAME(vset)((T)0.5), two = NAME(vset)((T)2);
     const V a3 = NAME(vset)((T)(WINO_A / 2)), b3 = NAME(vset)((T)(WINO_B * 2));
-    const V s1 = m[s] + m[2 * s], d1 = m[s] - m[2 * s], s2 = m[3 * s] + m[4 * s], d2 = m[3 * s] - m[4 * s];
+    const V s1 = m[1] + m[2], d1 = m[1] - m[2], s2 = m[3] + m[4], d2 = m[3] - m[4];
     m[0] = m[0] + s1 + s2;
-    m[s] = a * d1 + b * d2;
-    m[2 * s] = half * s1 + two * s2;
-    m[3 * s] = a3 * d1 + b3 * d2 + m[5 * s];
+    m[1] = a * d1 + b * d2;
+    m[2] = half * s1 + two * s2;
+    m[3] = a3 * d1 + b3 * d2 + m[5];
 }
 
-/* G g: three weights to six, from g (elements `sg` apart) to u (elements `su` apart). */
-INLINE void NAME(wino_weight_1d)(const V *g, const int sg, V *u, const int su) {
-    const V c0 = NAME(vset)((T)(4.0 / 3)), c1 = NAME(vset)((T)(4 * WINO_A / 3)), c2 = NAME(vset)((T)(2.0 / 3));
-    const V e0 = NAME(vset)((T)(WINO_B / 6)), e1 = NAME(vset)((T)(1.0 / 3)), e2 = NAME(vset)((T)(WINO_B / 3));
-    const V g0 = g[0], g1 = g[sg], g2 = g[2 * sg];
-    const V s = c0 * g0 + c2 * g2, t = e0 * g0 + e2 * g2;
+INLINE void NAME(wino_output_2)(V *m) {
+    const V sum = m[1] + m[2], difference = m[1] - m[2];
+    m[0] = m[0] + sum;
+    m[1] = difference + m[3];
+}
+
+/* G g: three weights, `sg` elements apart, to n + 2, `su` apart. */
+INLINE void NAME(wino_weight_4)(const FILTERS *g, const int sg, FILTERS *u, const int su) {
+    const T c0 = (T)(4.0 / 3), c1 = (T)(4 * WINO_A / 3), c2 = (T)(2.0 / 3);
+    const T e0 = (T)(WINO_B / 6), e1 = (T)(1.0 / 3), e2 = (T)(WINO_B / 3);
+    const FILTERS g0 = g[0], g1 = g[sg], g2 = g[2 * sg];
+    const FILTERS s = c0 * g0 + c2 * g2, t = e0 * g0 + e2 * g2;
     u[0] = g0;
     u[su] = s + c1 * g1;
     u[2 * su] = s - c1 * g1;
@@ -50,25 +79,32 @@ INLINE void NAME(wino_weight_1d)(const V *g, const int sg, V *u, const int su) {
     u[5 * su] = g2;
 }
 
-INLINE void NAME(wino_input)(V *d) {
-    UNROLL(6)
-    for (int i = 0; i < WINO_IN; i++) NAME(wino_input_1d)(d + i * WINO_IN, 1);
-    UNROLL(6)
-    for (int i = 0; i < WINO_IN; i++) NAME(wino_input_1d)(d + i, WINO_IN);
+INLINE void NAME(wino_weight_2)(const FILTERS *g, const int sg, FILTERS *u, const int su) {
+    const T half = (T)0.5;
+    const FILTERS g0 = g[0], g1 = g[sg], g2 = g[2 * sg], s = half * (g0 + g2);
+    u[0] = g0;
+    u[su] = s + half * g1;
+    u[2 * su] = s - half * g1;
+    u[3 * su] = g2;
 }
 
-/* The 4 x 4 results are at m[6 * p + q]. */
-INLINE void NAME(wino_output)(V *m) {
-    UNROLL(6)
-    for (int i = 0; i < WINO_IN; i++) NAME(wino_output_1d)(m + i, WINO_IN);
-    UNROLL(4)
-    for (int i = 0; i < WINO_OUT; i++) NAME(wino_output_1d)(m + i * WINO_IN, 1);
-}
+/* The window's taps as a 3 x 3 grid: grid[3 * i + j] is the tap, and its place in the weight, at (lo + i, lo + j). */
+typedef struct {
+    ptrdiff_t lo[2], grid[9];
+} NAME(taps_3x3);
 
-INLINE void NAME(wino_weight)(const V *g, V *u) {
-    V half[3 * WINO_IN];
-    UNROLL(3)
-    for (int j = 0; j < 3; j++) NAME(wino_weight_1d)(g + j, 3, half + j, 3);
-    UNROLL(6)
-    for (int i = 0; i < WINO_IN; i++) NAME(wino_weight_1d)(half + 3 * i, 1, u + i * WINO_IN, 1);
+static int NAME(winograd_taps)(const window *w, NAME(taps_3x3) *t) {
+    if (w->taps != 9 || w->out[0] != 1 || w->in[0] != 1) return 0;
+    if (w->step[1] != 1 || w->step[2] != 1 || w->x_s[2] != 1 || w->y_s[2] != 1) return 0;
+    const extent e = window_extent(w);
+    if (e.span[1] != 3 || e.span[2] != 3 || e.span[0] != 1 || e.lo[0] != 0) return 0;
+    unsigned seen = 0;
+    t->lo[0] = e.lo[1];
+    t->lo[1] = e.lo[2];
+    for (ptrdiff_t i = 0; i < 9; i++) {
+        const ptrdiff_t at = 3 * (w->tap[3 * i + 1] - e.lo[1]) + w->tap[3 * i + 2] - e.lo[2];
+        t->grid[at] = i;
+        seen |= w->w_tap[i] == i ? 1u << at : 0;
+    }
+    return seen == 0x1ff;
 }

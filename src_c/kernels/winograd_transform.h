@@ -1,0 +1,187 @@
+/* The two-dimensional transforms of F(WINO_OUT x WINO_OUT, 3x3) between arrays and the tiles of a block. Written once, included for
+   each WINO_OUT; WINO(name) is a name of that size. Lanes are tiles (input and output) or the filters of a register tile (weight). */
+
+/* A run of tiles, with the masks that keep its loads inside the rows. */
+typedef struct {
+    run r;
+    MASK load[2 * WINO_OUT];
+} WINO(tile_run);
+
+/* Runs of the tiles first .. first+count-1 of `grid` (the window with tiles for pixels), cut at vectors so that none crosses one. */
+static ptrdiff_t WINO(plan_tiles)(const window *w, const window *grid, const NAME(taps_3x3) *taps, ptrdiff_t first,
+                                  ptrdiff_t count, WINO(tile_run) * runs) {
+    ptrdiff_t used = 0;
+    for (ptrdiff_t lane = 0; lane < count; lane += VL) {
+        run part[VBYTES / sizeof(T)];
+        const ptrdiff_t parts = window_runs(grid, first + lane, smaller(VL, count - lane), part);
+        for (ptrdiff_t i = 0; i < parts; i++) {
+            WINO(tile_run) *to = &runs[used++];
+            to->r = part[i];
+            to->r.lane += lane;
+            const ptrdiff_t column = WINO_OUT * part[i].at[3] + taps->lo[1];
+            const ptrdiff_t stop = smaller(w->in[2], column + WINO_OUT * part[i].length + 2);
+            for (ptrdiff_t l = 0; l < WINO_OUT; l++) {
+                const ptrdiff_t at = column + l * VL;
+                to->load[l] = NAME(mask_range)(-at, stop - at);
+                to->load[WINO_OUT + l] = NAME(mask_range)(-at - WINO_OUT, stop - at - WINO_OUT);
+            }
+        }
+    }
+    return used;
+}
+
+/* One input row of a run, from the first tile's column on: the columns of every tile, lanes are tiles. */
+INLINE void WINO(split_columns)(const T *row, const MASK *masks, V *column) {
+    V l[WINO_OUT], m[WINO_OUT];
+    UNROLL(4)
+    for (int i = 0; i < WINO_OUT; i++) {
+        l[i] = NAME(vload_masked)(row + i * VL, masks[i]);
+        m[i] = NAME(vload_masked)(row + WINO_OUT + i * VL, masks[WINO_OUT + i]);
+    }
+#if WINO_OUT == 4
+    const V e0 = NAME(veven)(l[0], l[1]), e1 = NAME(veven)(l[2], l[3]), o0 = NAME(vodd)(l[0], l[1]),
+            o1 = NAME(vodd)(l[2], l[3]);
+    column[0] = NAME(veven)(e0, e1);
+    column[1] = NAME(veven)(o0, o1);
+    column[2] = NAME(vodd)(e0, e1);
+    column[3] = NAME(vodd)(o0, o1);
+    column[4] = NAME(veven)(NAME(veven)(m[0], m[1]), NAME(veven)(m[2], m[3]));
+    column[5] = NAME(veven)(NAME(vodd)(m[0], m[1]), NAME(vodd)(m[2], m[3]));
+#else
+    column[0] = NAME(veven)(l[0], l[1]);
+    column[1] = NAME(vodd)(l[0], l[1]);
+    column[2] = NAME(veven)(m[0], m[1]);
+    column[3] = NAME(vodd)(m[0], m[1]);
+#endif
+}
+
+/* Bt d B of channels c0 .. c1-1 of a group that starts at x: to[point * pitch + channel * vectors * VL + lane]. A row is transformed
+   along its columns as it is read and then waits in `patch` (WINO_POINTS x WINO_PATCH) for the others. */
+static void WINO(transform_input)(const window *w, const NAME(taps_3x3) *taps, const WINO(tile_run) * runs,
+                                  ptrdiff_t run_count, ptrdiff_t vectors, const T *x, ptrdiff_t c0, ptrdiff_t c1,
+                                  T *patch, T *to, ptrdiff_t pitch) {
+    for (ptrdiff_t c = c0; c < c1; c++) {
+        const T *plane = x + c * w->x_c;
+        for (ptrdiff_t i = 0; i < run_count; i++) {
+            const WINO(tile_run) *t = &runs[i];
+            const T *from = plane + t->r.at[0] * w->x_n + WINO_OUT * t->r.at[3] + taps->lo[1];
+            for (ptrdiff_t h = 0; h < WINO_IN; h++) {
+                const ptrdiff_t row = WINO_OUT * t->r.at[2] + taps->lo[0] + h;
+                T *here = patch + h * WINO_IN * WINO_PATCH + t->r.lane;
+                V column[WINO_IN];
+                if (row >= 0 && row < w->in[1]) {
+                    const T *at = from + row * w->x_s[1];
+                    /* Rows of two channels on: short stretches far apart, which no hardware prefetcher follows. */
+                    for (ptrdiff_t l = 0; l < WINO_OUT; l++) __builtin_prefetch(at + 2 * w->x_c + l * VL);
+                    WINO(split_columns)(at, t->load, column);
+                    WINO(input)(column);
+                } else {
+                    UNROLL(6)
+                    for (int j = 0; j < WINO_IN; j++) column[j] = NAME(vzero)();
+                }
+                UNROLL(6)
+                for (int j = 0; j < WINO_IN; j++) NAME(vstore)(here + j * WINO_PATCH, column[j]);
+            }
+        }
+        for (ptrdiff_t v = 0; v < vectors; v++) {
+            T *out = to + (c * vectors + v) * VL;
+            for (ptrdiff_t j = 0; j < WINO_IN; j++) {
+                const T *in = patch + j * WINO_PATCH + v * VL;
+                V d[WINO_IN];
+                UNROLL(6)
+                for (int h = 0; h < WINO_IN; h++) d[h] = NAME(vload)(in + h * WINO_IN * WINO_PATCH);
+                WINO(input)(d);
+                UNROLL(6)
+                for (int h = 0; h < WINO_IN; h++) NAME(vstore)(out + (h * WINO_IN + j) * pitch, d[h]);
+            }
+        }
+    }
+}
+
+/* G g Gt of a register tile of filters: `count` channels of rows[channel][tap][TILE_M] to u[point * pitch + channel * TILE_M]. */
+static void WINO(transform_weight)(const NAME(taps_3x3) *taps, const T *rows, ptrdiff_t count, T *u, ptrdiff_t pitch) {
+    for (ptrdiff_t c = 0; c < count; c++, rows += 9 * TILE_M, u += TILE_M) {
+        FILTERS half[3 * WINO_IN];
+        UNROLL(3)
+        for (int j = 0; j < 3; j++) {
+            FILTERS g[3];
+            UNROLL(3)
+            for (int i = 0; i < 3; i++) g[i] = *(const NAME(loose_filters) *)(rows + taps->grid[3 * i + j] * TILE_M);
+            WINO(weight)(g, 1, half + j, 3);
+        }
+        UNROLL(6)
+        for (int i = 0; i < WINO_IN; i++) {
+            FILTERS row[WINO_IN];
+            WINO(weight)(half + 3 * i, 1, row, 1);
+            UNROLL(6)
+            for (int j = 0; j < WINO_IN; j++) *(NAME(loose_filters) *)(u + (i * WINO_IN + j) * pitch) = row[j];
+        }
+    }
+}
+
+/* Rows of finished pixels of one run of output channel k to y, through the end of the epilogue. pixels: WINO_OUT rows of
+   WINO_OUT * VL from the vector's first lane on. */
+static void WINO(store_run)(const window *w, const fc_epilogue *end, const run *r, const T *pixels, ptrdiff_t k, T *y) {
+    const ptrdiff_t top = WINO_OUT * r->at[2], left = WINO_OUT * r->at[3];
+    const ptrdiff_t rows = smaller(WINO_OUT, w->out[1] - top),
+                    columns = smaller(WINO_OUT * r->length, w->out[2] - left);
+    const ptrdiff_t place = r->at[0] * w->y_n + k * w->y_c + top * w->y_s[1] + left;
+    const T *add = end ? end->add : NULL;
+    const ptrdiff_t activation = end ? end->activation : 0;
+    for (ptrdiff_t h = 0; h < rows; h++) {
+        const T *from = pixels + h * WINO_OUT * VL + r->lane % VL * WINO_OUT;
+        for (ptrdiff_t i = 0; i < columns; i += VL) {
+            const ptrdiff_t at = place + h * w->y_s[1] + i, count = smaller(VL, columns - i);
+            V s = NAME(vload)(from + i);
+            if (add) s += NAME(vload_first)(add + at, count);
+            if (activation) s = NAME(activate)(s, activation, (T)end->slope);
+            if (count == VL)
+                NAME(vstore)(y + at, s);
+            else
+                NAME(vstore_first)(y + at, count, s);
+        }
+    }
+}
+
+/* At m A of output channels k .. k+count-1 (of all groups), stored: m at product[point * pitch + channel * TILE_LANES + lane].
+   Returns whether all was finite. */
+static int WINO(transform_output)(const window *w, const fc_epilogue *end, const WINO(tile_run) * runs,
+                                  ptrdiff_t run_count, ptrdiff_t vectors, const T *product, ptrdiff_t pitch,
+                                  ptrdiff_t k, ptrdiff_t count, T *y) {
+    T pixels[WINO_OUT * WINO_OUT * VBYTES / sizeof(T) + VBYTES / sizeof(T)];
+    const T *bias = end ? end->bias : NULL;
+    V check = NAME(vzero)();
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const V shift = bias ? NAME(vset)(bias[k + i]) : NAME(vzero)();
+        const WINO(tile_run) *t = runs, *stop = runs + run_count;
+        for (ptrdiff_t v = 0; v < vectors; v++) {
+            const T *from = product + i * TILE_LANES + v * VL;
+            V half[WINO_OUT][WINO_IN];
+            UNROLL(6)
+            for (int j = 0; j < WINO_IN; j++) {
+                V m[WINO_IN];
+                UNROLL(6)
+                for (int h = 0; h < WINO_IN; h++) m[h] = NAME(vload)(from + (h * WINO_IN + j) * pitch);
+                WINO(output)(m);
+                UNROLL(4)
+                for (int h = 0; h < WINO_OUT; h++) half[h][j] = m[h];
+            }
+            UNROLL(4)
+            for (int h = 0; h < WINO_OUT; h++) {
+                V *row = half[h];
+                WINO(output)(row);
+                UNROLL(4)
+                for (int q = 0; q < WINO_OUT; q++) {
+                    check += row[q];
+                    row[q] += shift;
+                }
+                NAME(vtranspose)(WINO_OUT, row);
+                UNROLL(4)
+                for (int q = 0; q < WINO_OUT; q++) NAME(vstore)(pixels + (h * WINO_OUT + q) * VL, row[q]);
+            }
+            for (; t < stop && t->r.lane < (v + 1) * VL; t++) WINO(store_run)(w, end, &t->r, pixels, k + i, y);
+        }
+    }
+    const T sum = NAME(vsum)(check);
+    return sum - sum == 0;
+}
