@@ -50,13 +50,13 @@ INLINE void NAME(wino_input_2)(V *d) {
 
 /* At m: the n results are left in the first n places. */
 INLINE void NAME(wino_output_4)(V *m) {
-    const V a = NAME(vset)((T)WINO_A), b = NAME(vset)((T)WINO_B), half = NAME(vset)((T)0.5), two = NAME(vset)((T)2);
-    const V a3 = NAME(vset)((T)(WINO_A / 2)), b3 = NAME(vset)((T)(WINO_B * 2));
+    /* b = 2 a; few constants, for every register holds a value of the tile */
+    const V a = NAME(vset)((T)WINO_A), half = NAME(vset)((T)0.5), four = NAME(vset)((T)4);
     const V s1 = m[1] + m[2], d1 = m[1] - m[2], s2 = m[3] + m[4], d2 = m[3] - m[4];
     m[0] = m[0] + s1 + s2;
-    m[1] = a * d1 + b * d2;
-    m[2] = half * s1 + two * s2;
-    m[3] = a3 * d1 + b3 * d2 + m[5];
+    m[1] = a * (d1 + (d2 + d2));
+    m[2] = half * (s1 + four * s2);
+    m[3] = m[5] + a * (half * d1 + four * d2);
 }
 
 INLINE void NAME(wino_output_2)(V *m) {

@@ -1,10 +1,13 @@
 /* The two-dimensional transforms of F(WINO_OUT x WINO_OUT, 3x3) between arrays and the tiles of a block. Written once, included for
    each WINO_OUT; WINO(name) is a name of that size. Lanes are tiles (input and output) or the filters of a register tile (weight). */
 
-/* A run of tiles, with the masks that keep its loads inside the rows. */
+/* A run of tiles, with the masks that keep its loads inside the rows, and what of it lies in the output: rows, and columns as whole
+   vectors and the rest of one. */
 typedef struct {
     run r;
     MASK load[2 * WINO_OUT];
+    ptrdiff_t rows, whole, rest;
+    MASK last;
 } WINO(tile_run);
 
 /* Runs of the tiles first .. first+count-1 of `grid` (the window with tiles for pixels), cut at vectors so that none crosses one. */
@@ -18,6 +21,11 @@ static ptrdiff_t WINO(plan_tiles)(const window *w, const window *grid, const NAM
             WINO(tile_run) *to = &runs[used++];
             to->r = part[i];
             to->r.lane += lane;
+            const ptrdiff_t columns = smaller(WINO_OUT * part[i].length, w->out[2] - WINO_OUT * part[i].at[3]);
+            to->rows = smaller(WINO_OUT, w->out[1] - WINO_OUT * part[i].at[2]);
+            to->whole = columns / VL;
+            to->rest = columns % VL;
+            to->last = NAME(mask_range)(0, to->rest);
             const ptrdiff_t column = WINO_OUT * part[i].at[3] + taps->lo[1];
             const ptrdiff_t stop = smaller(w->in[2], column + WINO_OUT * part[i].length + 2);
             for (ptrdiff_t l = 0; l < WINO_OUT; l++) {
@@ -119,26 +127,29 @@ static void WINO(transform_weight)(const NAME(taps_3x3) *taps, const T *rows, pt
     }
 }
 
-/* Rows of finished pixels of one run of output channel k to y, through the end of the epilogue. pixels: WINO_OUT rows of
-   WINO_OUT * VL from the vector's first lane on. */
-static void WINO(store_run)(const window *w, const fc_epilogue *end, const run *r, const T *pixels, ptrdiff_t k, T *y) {
-    const ptrdiff_t top = WINO_OUT * r->at[2], left = WINO_OUT * r->at[3];
-    const ptrdiff_t rows = smaller(WINO_OUT, w->out[1] - top),
-                    columns = smaller(WINO_OUT * r->length, w->out[2] - left);
-    const ptrdiff_t place = r->at[0] * w->y_n + k * w->y_c + top * w->y_s[1] + left;
-    const T *add = end ? end->add : NULL;
-    const ptrdiff_t activation = end ? end->activation : 0;
-    for (ptrdiff_t h = 0; h < rows; h++) {
-        const T *from = pixels + h * WINO_OUT * VL + r->lane % VL * WINO_OUT;
-        for (ptrdiff_t i = 0; i < columns; i += VL) {
-            const ptrdiff_t at = place + h * w->y_s[1] + i, count = smaller(VL, columns - i);
-            V s = NAME(vload)(from + i);
-            if (add) s += NAME(vload_first)(add + at, count);
+/* The pixels of one run of output channel k to y, through the end of the epilogue. pixels: WINO_OUT rows of WINO_OUT * VL from the
+   vector's first lane on. */
+INLINE void WINO(store_run)(const window *w, const fc_epilogue *end, const WINO(tile_run) * t, const T *pixels,
+                            ptrdiff_t k, T *y) {
+    const run *r = &t->r;
+    const ptrdiff_t place = r->at[0] * w->y_n + k * w->y_c + WINO_OUT * r->at[2] * w->y_s[1] + WINO_OUT * r->at[3];
+    const T *from = pixels + r->lane % VL * WINO_OUT, *add = end && end->add ? (const T *)end->add + place : NULL;
+    const ptrdiff_t activation = end ? end->activation : 0, pitch = w->y_s[1];
+    T *to = y + place;
+    for (ptrdiff_t h = 0; h < t->rows; h++, to += pitch, from += WINO_OUT * VL) {
+        /* The lines of the next channel, far away: no prefetcher would have them. */
+        for (ptrdiff_t i = 0; i <= t->whole; i++) __builtin_prefetch(to + w->y_c + i * VL, 1);
+        for (ptrdiff_t i = 0; i < t->whole; i++) {
+            V s = NAME(vload)(from + i * VL);
+            if (add) s += NAME(vload)(add + h * pitch + i * VL);
             if (activation) s = NAME(activate)(s, activation, (T)end->slope);
-            if (count == VL)
-                NAME(vstore)(y + at, s);
-            else
-                NAME(vstore_first)(y + at, count, s);
+            NAME(vstore)(to + i * VL, s);
+        }
+        if (t->rest) {
+            V s = NAME(vload)(from + t->whole * VL);
+            if (add) s += NAME(vload_masked)(add + h * pitch + t->whole * VL, t->last);
+            if (activation) s = NAME(activate)(s, activation, (T)end->slope);
+            NAME(vstore_masked)(to + t->whole * VL, t->last, s);
         }
     }
 }
@@ -179,7 +190,7 @@ static int WINO(transform_output)(const window *w, const fc_epilogue *end, const
                 UNROLL(4)
                 for (int q = 0; q < WINO_OUT; q++) NAME(vstore)(pixels + (h * WINO_OUT + q) * VL, row[q]);
             }
-            for (; t < stop && t->r.lane < (v + 1) * VL; t++) WINO(store_run)(w, end, &t->r, pixels, k + i, y);
+            for (; t < stop && t->r.lane < (v + 1) * VL; t++) WINO(store_run)(w, end, t, pixels, k + i, y);
         }
     }
     const T sum = NAME(vsum)(check);
