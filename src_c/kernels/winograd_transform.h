@@ -6,6 +6,7 @@
 typedef struct {
     run r;
     MASK load[2 * WINO_OUT];
+    ptrdiff_t loaded; /* how many vectors of a row have columns of the run's tiles */
     ptrdiff_t rows, whole, rest;
     MASK last;
 } WINO(tile_run);
@@ -22,6 +23,7 @@ static ptrdiff_t WINO(plan_tiles)(const window *w, const window *grid, const NAM
             to->r = part[i];
             to->r.lane += lane;
             const ptrdiff_t columns = smaller(WINO_OUT * part[i].length, w->out[2] - WINO_OUT * part[i].at[3]);
+            to->loaded = divide_up(WINO_OUT * part[i].length, VL);
             to->rows = smaller(WINO_OUT, w->out[1] - WINO_OUT * part[i].at[2]);
             to->whole = columns / VL;
             to->rest = columns % VL;
@@ -38,23 +40,31 @@ static ptrdiff_t WINO(plan_tiles)(const window *w, const window *grid, const NAM
     return used;
 }
 
-/* One input row of a run, from the first tile's column on: the columns of every tile, lanes are tiles. */
-INLINE void WINO(split_columns)(const T *row, const MASK *masks, V *column) {
+/* One input row of a run, from the first tile's column on: the columns of every tile, lanes are tiles. Only the first `loaded` (a
+   literal) of the row's vectors hold any of the run's columns. */
+INLINE void WINO(split_columns)(const int loaded, const T *row, const MASK *masks, V *column) {
     V l[WINO_OUT], m[WINO_OUT];
     UNROLL(4)
     for (int i = 0; i < WINO_OUT; i++) {
-        l[i] = NAME(vload_masked)(row + i * VL, masks[i]);
-        m[i] = NAME(vload_masked)(row + WINO_OUT + i * VL, masks[WINO_OUT + i]);
+        l[i] = i < loaded ? NAME(vload_masked)(row + i * VL, masks[i]) : NAME(vzero)();
+        m[i] = i < loaded ? NAME(vload_masked)(row + WINO_OUT + i * VL, masks[WINO_OUT + i]) : NAME(vzero)();
     }
 #if WINO_OUT == 4
-    const V e0 = NAME(veven)(l[0], l[1]), e1 = NAME(veven)(l[2], l[3]), o0 = NAME(vodd)(l[0], l[1]),
-            o1 = NAME(vodd)(l[2], l[3]);
-    column[0] = NAME(veven)(e0, e1);
-    column[1] = NAME(veven)(o0, o1);
-    column[2] = NAME(vodd)(e0, e1);
-    column[3] = NAME(vodd)(o0, o1);
-    column[4] = NAME(veven)(NAME(veven)(m[0], m[1]), NAME(veven)(m[2], m[3]));
-    column[5] = NAME(veven)(NAME(vodd)(m[0], m[1]), NAME(vodd)(m[2], m[3]));
+    V e[2], o[2], em[2], om[2];
+    UNROLL(2)
+    for (int i = 0; i < 2; i++) {
+        const int none = 2 * i >= loaded;
+        e[i] = none ? NAME(vzero)() : NAME(veven)(l[2 * i], l[2 * i + 1]);
+        o[i] = none ? NAME(vzero)() : NAME(vodd)(l[2 * i], l[2 * i + 1]);
+        em[i] = none ? NAME(vzero)() : NAME(veven)(m[2 * i], m[2 * i + 1]);
+        om[i] = none ? NAME(vzero)() : NAME(vodd)(m[2 * i], m[2 * i + 1]);
+    }
+    column[0] = NAME(veven)(e[0], e[1]);
+    column[1] = NAME(veven)(o[0], o[1]);
+    column[2] = NAME(vodd)(e[0], e[1]);
+    column[3] = NAME(vodd)(o[0], o[1]);
+    column[4] = NAME(veven)(em[0], em[1]);
+    column[5] = NAME(veven)(om[0], om[1]);
 #else
     column[0] = NAME(veven)(l[0], l[1]);
     column[1] = NAME(vodd)(l[0], l[1]);
@@ -80,8 +90,13 @@ static void WINO(transform_input)(const window *w, const NAME(taps_3x3) *taps, c
                 if (row >= 0 && row < w->in[1]) {
                     const T *at = from + row * w->x_s[1];
                     /* Rows of two channels on: short stretches far apart, which no hardware prefetcher follows. */
-                    for (ptrdiff_t l = 0; l < WINO_OUT; l++) __builtin_prefetch(at + 2 * w->x_c + l * VL);
-                    WINO(split_columns)(at, t->load, column);
+                    for (ptrdiff_t l = 0; l < t->loaded; l++) __builtin_prefetch(at + 2 * w->x_c + l * VL);
+                    if (t->loaded == 1)
+                        WINO(split_columns)(1, at, t->load, column);
+                    else if (t->loaded == 2)
+                        WINO(split_columns)(2, at, t->load, column);
+                    else
+                        WINO(split_columns)(WINO_OUT, at, t->load, column);
                     WINO(input)(column);
                 } else {
                     UNROLL(6)

@@ -10,12 +10,12 @@
 #endif
 #define L2_BYTES ((ptrdiff_t)512 << 10)
 /* Costs in multiply-adds of a vector: kernels/conv.h. */
-#define GATHER_COST 3
+#define GATHER_COST 8
 #define PACK_COST 0.5
-#define INPUT2_COST 110
-#define OUTPUT2_COST 90
-#define WEIGHT2_COST 45
-#define INPUT4_COST 300
-#define OUTPUT4_COST 250
-#define WEIGHT4_COST 90
+#define INPUT2_COST 200
+#define OUTPUT2_COST 180
+#define WEIGHT2_COST 60
+#define INPUT4_COST 450
+#define OUTPUT4_COST 450
+#define WEIGHT4_COST 120
 #include "../kernels/instantiate.h"
