@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if args.json:
                 with open(args.json, "a", encoding="utf-8") as file:
                     record.write(file)
-    return _end(args, table, records, _line(machine))
+    return _end(args, table, records, machine)
 
 
 def show(args: argparse.Namespace) -> int:
@@ -84,16 +84,17 @@ def show(args: argparse.Namespace) -> int:
     records = [record for record in records if record.case.key in wanted]
     if not records:
         raise SystemExit("no such case in these files")
-    lines = list(dict.fromkeys(map(_line, machines)))
+    lines = dict.fromkeys(map(_line, machines))
     table = Table([record.case for record in records])
     print(*lines, table.header(), *map(table.line, records), sep="\n")
-    return _end(args, table, records, lines[-1] if lines else "")
+    return _end(args, table, records, machines[-1] if machines else {})
 
 
-def _end(args: argparse.Namespace, table: Table, records: list[Record], title: str) -> int:
+def _end(args: argparse.Namespace, table: Table, records: list[Record], machine: dict[str, object]) -> int:
     print(table.footnote(records), "", summary(records), sep="\n")
     if args.plot:
-        plot(records, args.plot, title)
+        told = (f"{name} {machine[name]}" for name in ("cpu", "target", "threads", "fastconv") if name in machine)
+        plot(records, args.plot, ", ".join(told))
     return int(any(record.errors for record in records))
 
 

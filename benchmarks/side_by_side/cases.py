@@ -234,13 +234,14 @@ def select(
     """The cases of these groups, operations and batch sizes (none given: all) whose text contains `match`, each layer
     once."""
     groups, ops, batches = set(groups), set(ops), set(batches)
-    chosen = [
-        case
-        for case in every_case()
-        if (not groups or case.group in groups)
-        and (not ops or case.op in ops)
-        and (not batches or case.x[0] in batches)
-        and match in case.key
-        and (not quick or case.key in QUICK)
-    ]
-    return list({case.key: case for case in reversed(chosen)}.values())[::-1]
+    chosen: dict[str, Case] = {}
+    for case in every_case():
+        if (
+            (not groups or case.group in groups)
+            and (not ops or case.op in ops)
+            and (not batches or case.x[0] in batches)
+            and match in case.key
+            and (not quick or case.key in QUICK)
+        ):
+            chosen.setdefault(case.key, case)
+    return list(chosen.values())

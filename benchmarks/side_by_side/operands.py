@@ -51,4 +51,5 @@ def deviation(result: np.ndarray, expected: np.ndarray) -> float:
         if math.isnan(difference):
             return math.inf
         largest = max(largest, difference)
-    return largest / max(float(np.max(np.abs(expected))), np.finfo(expected.dtype).tiny)
+    scale = max(float(np.max(expected)), -float(np.min(expected)))
+    return largest / max(scale, float(np.finfo(expected.dtype).tiny))

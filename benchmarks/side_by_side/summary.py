@@ -59,16 +59,19 @@ def outcome(goal: Goal, records: Iterable[Record]) -> Outcome:
 
 def summary(records: list[Record]) -> str:
     """Every goal as a line, then the cases in which a peer is faster."""
-    lines = [f"{'goal':<66}{'cases':>6}{'mean':>8}{'asked':>7}{'least':>8}{'asked':>7}           on"]
+    width = max(len(goal.row) for goal in GOALS)
+    lines = [f"{'goal':<{width}}{'cases':>6}{'mean':>8}{'asked':>7}{'least':>8}{'asked':>7}  {'':<8} on"]
     for goal in GOALS:
         result = outcome(goal, records)
         if result.met is None:
-            lines.append(f"{goal.row:<66}{0:>6}{'-':>8}{_text(goal, goal.mean):>7}{'-':>8}{_text(goal, goal.least):>7}")
+            lines.append(
+                f"{goal.row:<{width}}{0:>6}{'-':>8}{_text(goal, goal.mean):>7}{'-':>8}{_text(goal, goal.least):>7}"
+            )
             continue
         numbers = f"{_text(goal, result.mean):>8}{_text(goal, goal.mean):>7}"
         numbers += f"{_text(goal, result.least):>8}{_text(goal, goal.least):>7}"
         verdict = "met" if result.met else "NOT MET"
-        lines.append(f"{goal.row:<66}{result.count:>6}{numbers}  {verdict:<8} {result.case}")
+        lines.append(f"{goal.row:<{width}}{result.count:>6}{numbers}  {verdict:<8} {result.case}")
     lost = [
         (ratio, record) for record in records if (ratio := record.ratio("fastconv", BEST)) is not None and ratio < 1
     ]
