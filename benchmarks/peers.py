@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--peers", nargs="+", choices=tuple(LIBRARIES)[1:], default=tuple(LIBRARIES)[1:], metavar="PEER")
     how.add_argument("--threads", type=int, default=cpus, help="of every library (default: %(default)s)")
     how.add_argument("--seconds", type=float, default=2.0, help="for each case, at the least (default: 2)")
+    how.add_argument("--rounds", type=int, default=5, help="for each case, at the least (default: 5)")
     out = result.add_argument_group("results")
     out.add_argument("--json", metavar="FILE", help="append each case as it is measured (JSON Lines)")
     out.add_argument("--plot", metavar="FILE", help="write a picture of the ratios")
@@ -56,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             libraries.append(peer)
     records: list[Record] = []
-    with Run(libraries, args.threads, 0.0 if args.quick else args.seconds) as run:
+    effort = (0.0, 3) if args.quick else (args.seconds, args.rounds)
+    with Run(libraries, args.threads, *effort) as run:
         machine = run.start()
         print(_line(machine))
         if args.json:

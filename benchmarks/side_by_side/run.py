@@ -19,15 +19,15 @@ TOLERANCE = {"float32": 1e-4, "float64": 1e-10}
 # Of the losses of the first steps of a training run.
 TOLERANCE_TRAINING = 1e-3
 
-MIN_ROUNDS, MAX_ROUNDS = 3, 50
+MAX_ROUNDS = 50
 
 
 class Run:
     """The workers of these libraries; fastconv is always among them. A context manager that ends them."""
 
-    def __init__(self, libraries: Iterable[str], threads: int, seconds: float) -> None:
+    def __init__(self, libraries: Iterable[str], threads: int, seconds: float, min_rounds: int = 5) -> None:
         self.libraries = list(dict.fromkeys(["fastconv", *libraries]))
-        self.threads, self.seconds = threads, seconds
+        self.threads, self.seconds, self.min_rounds = threads, seconds, min_rounds
         self.workers: dict[str, Worker] = {}
         self._folder = tempfile.TemporaryDirectory()
         self._expected = str(Path(self._folder.name, "expected.npy"))
@@ -102,7 +102,7 @@ class Run:
         times: dict[str, list[float]] = {name: [] for name in turns}
         end = time.perf_counter() + self.seconds
         for number in range(MAX_ROUNDS):
-            if number >= MIN_ROUNDS and time.perf_counter() > end:
+            if number >= self.min_rounds and time.perf_counter() > end:
                 break
             names = [name for name in turns if name not in record.errors]
             first = number % max(1, len(names))

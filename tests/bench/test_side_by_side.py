@@ -144,11 +144,11 @@ def test_figures_of_memory_and_shares():
 
 
 def test_a_worker_with_fastconv_alone(tmp_path, capsys):
-    with measuring.Run([], 1, 0.0) as run:
+    with measuring.Run([], 1, 0.0, 3) as run:
         assert run.start()["threads"] == 1
         record = run.measure(SMALL)
         assert set(record.seconds) == {"fastconv", "fastconv prepacked", "fastconv direct"}
-        assert record.rounds == measuring.MIN_ROUNDS and not record.errors
+        assert record.rounds == 3 and not record.errors
         assert record.share_of_peak("fastconv") > 0 and max(record.deviations.values()) < 1e-6
     path = tmp_path / "results.jsonl"
     with open(path, "w", encoding="utf-8") as file:
@@ -166,7 +166,7 @@ def test_a_worker_with_fastconv_alone(tmp_path, capsys):
 
 def test_another_result_is_an_error_and_no_number(monkeypatch):
     monkeypatch.setitem(measuring.TOLERANCE, "float32", -1.0)
-    with measuring.Run([], 1, 0.0) as run:
+    with measuring.Run([], 1, 0.0, 3) as run:
         record = run.measure(SMALL)
     assert not record.seconds and "another result" in record.errors["fastconv"]
 
