@@ -15,7 +15,7 @@ from fastconv import reference
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "fastconv"
 PYTHON = sorted(PACKAGE.rglob("*.py"))
-TESTS = sorted((ROOT / "tests").rglob("*.py"))
+TESTS = sorted([*(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")])
 C_FILES = sorted([*(ROOT / "src_c").rglob("*.[ch]")])
 BINDING = PACKAGE / "_kernels.pyx"
 

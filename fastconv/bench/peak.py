@@ -1,8 +1,9 @@
-"""The speed of the multiply-add units with all threads at work: what convolutions are compared with.
+"""What the machine can do with all threads at work: multiply-adds for convolutions, copying for what moves memory.
 It must never be compared with a time of another run: clocks change with temperature and neighbours."""
 
 import functools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -21,3 +22,20 @@ def peak_call(dtype: Any = np.float32, seconds: float = 5e-3) -> tuple[Callable[
         if min(timed(call) for _ in range(3)) >= seconds:
             break
     return call, call()
+
+
+def copy_call(threads: int, megabytes: int = 128) -> tuple[Callable[[], None], int]:
+    """A call that copies an array of so many megabytes (2**20), a part a thread, and the bytes it reads and writes.
+
+    The array should be larger than the caches. Both arrays are in memory before: no page faults are timed.
+    """
+    source = np.ones(megabytes << 17, np.float64)
+    target = source.copy()
+    parts = list(zip(np.array_split(target, threads), np.array_split(source, threads), strict=True))
+    workers = ThreadPoolExecutor(threads)
+
+    def call() -> None:
+        # copyto releases the GIL: the parts run at once.
+        list(workers.map(lambda part: np.copyto(*part), parts))
+
+    return call, 2 * source.nbytes
