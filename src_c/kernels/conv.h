@@ -116,29 +116,6 @@ static int NAME(choose_gradient)(const window *w, ptrdiff_t algorithm, NAME(taps
            (smaller(w->c, w->k) >= LEAST_CHANNELS && w->n * window_pixels(w) >= LEAST_PIXELS);
 }
 
-/* Pack and run, a block of output channels at a time where the whole packed weight would be large (fully connected layers). */
-static int NAME(pack_and_run)(const window *w, const T *x, const T *weight, const fc_epilogue *end, T *y) {
-    enum { LIMIT_BYTES = 32 << 20 };
-    window part = *w;
-    const ptrdiff_t whole = NAME(dense_packed_size)(w);
-    if (w->groups == 1 && whole > LIMIT_BYTES / (ptrdiff_t)sizeof(T)) {
-        const ptrdiff_t tiles = LIMIT_BYTES / (TILE_M * w->c * w->taps * (ptrdiff_t)sizeof(T));
-        part.k = smaller(w->k, larger(1, tiles) * TILE_M);
-    }
-    T *packed = fc_alloc((size_t)NAME(dense_packed_size)(&part) + 1, sizeof(T));
-    int status = packed ? FC_OK : FC_NO_MEMORY;
-    for (ptrdiff_t k = 0; k < w->k && status == FC_OK; k += part.k) {
-        fc_epilogue here = end ? *end : (fc_epilogue){0};
-        if (here.bias) here.bias = (const T *)here.bias + k;
-        if (here.add) here.add = (const T *)here.add + k * w->y_c;
-        part.k = smaller(part.k, w->k - k);
-        status = NAME(dense_pack)(&part, weight + k * w->w_k, packed);
-        if (status == FC_OK) status = NAME(dense)(&part, x, packed, &here, y + k * w->y_c);
-    }
-    fc_free(packed);
-    return status;
-}
-
 /* Run a window; `packed` may be NULL. The packed form of a depthwise weight is not used: it is the weight itself. */
 static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, const T *weight, const T *packed,
                             const fc_epilogue *end, T *y) {
@@ -150,8 +127,7 @@ static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, co
     if (way == NAME(WINO4_WAY)) return NAME(wino_convolve_4)(w, &taps, x, weight, packed, end, y);
     const int depthwise = NAME(is_depthwise)(w);
     if (depthwise && NAME(plan_band)(w, &band)) return NAME(depthwise)(w, &band, x, weight, end, y);
-    if (!packed || depthwise) return NAME(pack_and_run)(w, x, weight, end, y);
-    return NAME(dense)(w, x, packed, end, y);
+    return NAME(dense)(w, x, weight, depthwise ? NULL : packed, end, y);
 }
 
 /* ---- the table's entries */

@@ -1,124 +1,49 @@
-/* Dense convolution over a window: packed weights times gathered panels of pixels, tile by tile. No copy of the whole input is
-   ever made: a panel holds TILE_LANES pixels of at most KC input elements each and stays in the first-level cache while every
-   filter passes over it. Sums run over blocks of KC terms that are then added: the error stays near that of pairwise sums. */
+/* Dense convolution over a window: packed weights times gathered panels of pixels, tile by tile. Sums run over blocks of KC terms that
+   are then added: the error stays near that of pairwise sums. Of pixels and filters the larger set passes once, the smaller again and
+   again:
 
-#ifndef FASTCONV_DENSE
-#define FASTCONV_DENSE
-#define KC ((ptrdiff_t)128)
-#define LONGEST_TASK 1e9 /* multiply-adds: some tens of milliseconds */
-static inline ptrdiff_t divide_up(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
-static inline ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
-static inline ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
-#endif
+     many pixels (pixels stay):   the weight is packed whole; a task gathers a panel of TILE_LANES pixels, KC terms at a time, which
+                                  stays in the first-level cache while every filter passes over it. No copy of the input is made.
+     few pixels (filters stay):   the panels of all pixels are gathered whole; a task packs the weight of a few filters, KC terms at a
+                                  time, and passes the panels over it. No packed weight is ever in memory. */
 
-/* Channels and taps a block of the reduction covers: whole kernels of several channels, or part of one very large kernel. */
-#define TAPS_A_BLOCK(w) smaller((w)->taps, KC)
-#define CHANNELS_A_BLOCK(w) larger(1, KC / larger(1, (w)->taps))
-
-/* ---- packing: [group][tile of TILE_M outputs][reduction, in the order of the blocks][TILE_M], zeros past the last output */
-
-static ptrdiff_t NAME(dense_packed_size)(const window *w) {
-    return w->groups * divide_up(w->k, TILE_M) * TILE_M * w->c * w->taps;
-}
+/* A panel of pixels: `vectors` whole vectors, then the `few` pixels the last of all vectors would hardly fill. */
+typedef struct {
+    ptrdiff_t vectors, few, row; /* row: elements from one term of the reduction to the next */
+    ptrdiff_t first, length, run_count;
+    ptrdiff_t place; /* of its first pixel in an output plane stored densely; -1 where the panel needs tile_to_output */
+} NAME(panel);
 
 typedef struct {
     const window *w;
-    const T *weight;
-    T *packed;
-} NAME(pack_job);
-
-/* Whether a filter's taps lie one after another, in order: rows that pack_rows can transpose. */
-static int NAME(taps_in_order)(const window *w) {
-    for (ptrdiff_t t = 0; t < w->taps; t++)
-        if (w->w_tap[t] != t) return 0;
-    return 1;
-}
-
-/* The weights of TILE_M filters from k0 on, channels c0 .. c0+count-1: [channel][tap][TILE_M], zeros past the last filter. Rows of
-   the weight are transposed a block of vectors at a time. */
-static void NAME(pack_rows)(const window *w, const T *weight, ptrdiff_t k0, ptrdiff_t c0, ptrdiff_t count, T *to) {
-    const int merged = w->w_c == w->taps;
-    const ptrdiff_t length = merged ? count * w->taps : w->taps, filters = smaller(TILE_M, w->k - k0);
-    for (ptrdiff_t row = 0; row < (merged ? 1 : count); row++) {
-        const T *from = weight + k0 * w->w_k + (c0 + row) * w->w_c;
-        for (ptrdiff_t j = 0; j < length; j += VL) {
-            const ptrdiff_t room = smaller(VL, length - j);
-            const MASK first = NAME(mask_range)(0, room);
-            V r[TILE_M];
-            UNROLL(8)
-            for (int m = 0; m < TILE_M; m++)
-                r[m] = m < filters ? NAME(vload_masked)(from + m * w->w_k + j, first) : NAME(vzero)();
-            NAME(vtranspose)(TILE_M, r);
-            if (room == VL) {
-                UNROLL(8)
-                for (int m = 0; m < TILE_M; m++) NAME(vstore)(to + m * VL, r[m]);
-            } else {
-                memcpy(to, r, (size_t)(room * TILE_M) * sizeof(T));
-            }
-            to += room * TILE_M;
-        }
-    }
-}
-
-static void NAME(pack_tile)(void *context, ptrdiff_t task, void *scratch) {
-    const NAME(pack_job) *job = context;
-    const window *w = job->w;
-    const ptrdiff_t tiles = divide_up(w->k, TILE_M), g = task / tiles, k0 = task % tiles * TILE_M;
-    const ptrdiff_t rows = smaller(TILE_M, w->k - k0);
-    const T *from = job->weight + g * w->w_g + k0 * w->w_k;
-    T *to = job->packed + task * TILE_M * w->c * w->taps;
-    (void)scratch;
-    if (w->taps <= KC && (w->w_c == w->taps || w->taps >= VL / 2) && NAME(taps_in_order)(w)) {
-        NAME(pack_rows)(w, job->weight + g * w->w_g, k0, 0, w->c, to);
-        return;
-    }
-    for (ptrdiff_t t0 = 0; t0 < w->taps; t0 += TAPS_A_BLOCK(w))
-        for (ptrdiff_t c = 0; c < w->c; c++)
-            for (ptrdiff_t t = t0; t < smaller(t0 + TAPS_A_BLOCK(w), w->taps); t++, to += TILE_M) {
-                const T *p = from + c * w->w_c + w->w_tap[t];
-                if (w->w_k == 1 && rows == TILE_M) {
-                    memcpy(to, p, TILE_M * sizeof(T));
-                    continue;
-                }
-                for (ptrdiff_t m = 0; m < rows; m++) to[m] = p[m * w->w_k];
-                for (ptrdiff_t m = rows; m < TILE_M; m++) to[m] = 0;
-            }
-}
-
-static int NAME(dense_pack)(const window *w, const T *weight, T *packed) {
-    NAME(pack_job) job = {w, weight, packed};
-    return fc_parallel(w->groups * divide_up(w->k, TILE_M), (double)NAME(dense_packed_size)(w), 0, NAME(pack_tile),
-                       &job);
-}
-
-/* ---- the product */
-
-typedef struct {
-    const window *w;
-    const T *x, *packed;
+    const T *x, *weight, *packed; /* packed: by dense_pack, or NULL */
     T *y;
     const T *bias; /* padded to whole tiles in every group, or NULL */
     const fc_epilogue *end;
-    ptrdiff_t vectors, panels, panel_groups, tiles, tile_groups; /* the grid: groups x panel_groups x tile_groups */
+    ptrdiff_t vectors, few, panels, tiles; /* of all pixels; register tiles of filters a group */
+    ptrdiff_t panel_groups, tile_groups; /* pixels stay: tasks are groups x panel_groups x tile_groups */
+    T *input; /* filters stay: [group][panel][block of the reduction] of input_block elements */
+    ptrdiff_t input_block, pieces; /* pieces of the reduction a panel's gathering is cut into */
+    ptrdiff_t together; /* filters stay: tiles a task */
 } NAME(dense_job);
 
 /* What a thread holds while it works: laid out in its scratch by dense_desk(). */
 typedef struct {
     ptrdiff_t *off; /* KC */
-    run *runs; /* TILE_LANES */
-    NAME(load) *loads; /* TAPS_A_BLOCK x (2 x TILE_LANES + 1) at most */
-    T *panel; /* KC x TILE_LANES + VL */
-    T *partial; /* tiles of the task x TILE_M x TILE_LANES */
-    T *tile, *residual; /* TILE_M x TILE_LANES each, and VL of slack */
+    run *runs; /* TILE_PITCH */
+    NAME(load) *loads; /* of every tap of a block */
+    T *block; /* KC rows of a panel */
+    T *weight; /* filters stay: tiles of the task x KC x TILE_M */
+    T *partial; /* panels held x tiles of the task x TILE_M x TILE_PITCH */
+    T *tile, *residual; /* TILE_M x TILE_PITCH each, and VL of slack */
 } NAME(desk);
 
-static ptrdiff_t NAME(loads_a_tap)(const window *w) {
-    const ptrdiff_t rows = smaller(TILE_LANES, TILE_LANES / w->out[2] + 2);
-    return rows + TILE_V + 1;
-}
+#define PANEL_BLOCK (KC * TILE_PITCH + VL) /* gathering stores up to a vector past the last row */
 
 static size_t NAME(dense_desk)(const NAME(dense_job) *job, void *scratch, NAME(desk) *desk) {
     const window *w = job->w;
+    const ptrdiff_t rows = smaller(TILE_PITCH, TILE_PITCH / w->out[2] + 2); /* of output that a panel touches */
+    const ptrdiff_t tiles = job->input ? job->together : divide_up(job->tiles, job->tile_groups);
     char *at = scratch;
 #define ROOM(member, count)                                            \
     do {                                                               \
@@ -126,142 +51,115 @@ static size_t NAME(dense_desk)(const NAME(dense_job) *job, void *scratch, NAME(d
         at += ((size_t)(count) * sizeof *desk->member + 63) / 64 * 64; \
     } while (0)
     ROOM(off, KC);
-    ROOM(runs, TILE_LANES);
-    ROOM(loads, TAPS_A_BLOCK(w) * NAME(loads_a_tap)(w));
-    ROOM(panel, KC * TILE_LANES + VL);
-    ROOM(partial, divide_up(job->tiles, job->tile_groups) * TILE_M * TILE_LANES);
-    ROOM(tile, TILE_M * TILE_LANES + VL);
-    ROOM(residual, TILE_M * TILE_LANES + VL);
+    ROOM(runs, TILE_PITCH);
+    ROOM(loads, TAPS_A_BLOCK(w) * (rows + TILE_V + 2));
+    ROOM(block, job->input ? 0 : PANEL_BLOCK);
+    ROOM(weight, job->input ? tiles * KC * TILE_M : 0);
+    ROOM(partial, (job->input ? job->panels : 1) * tiles * TILE_M * TILE_PITCH);
+    ROOM(tile, TILE_M * TILE_PITCH + VL);
+    ROOM(residual, TILE_M * TILE_PITCH + VL);
 #undef ROOM
     return (size_t)(at - (char *)scratch);
 }
 
-/* A whole tile to an output whose channels are neighbours: TILE_M of them at once for each pixel. */
-static void NAME(tile_to_channels_last)(const window *w, const run *runs, ptrdiff_t run_count, const T *tile, T *y) {
-    T pixel[VBYTES / sizeof(T)][TILE_M];
-    for (ptrdiff_t r = 0; r < run_count; r++) {
-        const ptrdiff_t *at = runs[r].at, step = w->y_s[2];
-        T *to = y + at[0] * w->y_n + at[1] * w->y_s[0] + at[2] * w->y_s[1] + at[3] * step;
-        for (ptrdiff_t i = 0; i < runs[r].length; i += VL) {
-            const ptrdiff_t lane = runs[r].lane + i;
-            V v[TILE_M];
-            UNROLL(8)
-            for (int m = 0; m < TILE_M; m++) v[m] = NAME(vload)(tile + m * TILE_LANES + lane);
-            NAME(vtranspose)(TILE_M, v);
-            memcpy(pixel, v, sizeof pixel);
-            for (ptrdiff_t j = 0; j < smaller(VL, runs[r].length - i); j++)
-                memcpy(to + (i + j) * step, pixel[j], sizeof pixel[j]);
-        }
-    }
-}
-
-/* Copy between a tile and the places of its pixels in an output-shaped array. */
-static void NAME(tile_to_output)(const window *w, const run *runs, ptrdiff_t run_count, const T *tile, T *y,
-                                 ptrdiff_t rows) {
-    if (w->y_c == 1 && rows == TILE_M) {
-        NAME(tile_to_channels_last)(w, runs, run_count, tile, y);
-        return;
-    }
-    for (ptrdiff_t m = 0; m < rows; m++)
-        for (ptrdiff_t r = 0; r < run_count; r++) {
-            const ptrdiff_t *at = runs[r].at, step = w->y_s[2];
-            T *to = y + m * w->y_c + at[0] * w->y_n + at[1] * w->y_s[0] + at[2] * w->y_s[1] + at[3] * step;
-            const T *from = tile + m * TILE_LANES + runs[r].lane;
-            if (step == 1)
-                memcpy(to, from, (size_t)runs[r].length * sizeof(T));
-            else
-                for (ptrdiff_t i = 0; i < runs[r].length; i++) to[i * step] = from[i];
-        }
-}
-
-static void NAME(output_to_tile)(const window *w, const run *runs, ptrdiff_t run_count, const T *y, T *tile,
-                                 ptrdiff_t rows) {
-    memset(tile, 0, TILE_M * TILE_LANES * sizeof(T));
-    for (ptrdiff_t m = 0; m < rows; m++)
-        for (ptrdiff_t r = 0; r < run_count; r++) {
-            const ptrdiff_t *at = runs[r].at, step = w->y_s[2];
-            const T *from = y + m * w->y_c + at[0] * w->y_n + at[1] * w->y_s[0] + at[2] * w->y_s[1] + at[3] * step;
-            T *to = tile + m * TILE_LANES + runs[r].lane;
-            for (ptrdiff_t i = 0; i < runs[r].length; i++) to[i] = from[i * step];
-        }
-}
-
-/* A panel of pixels, as the steps below see it. */
+/* Blocks of the reduction, in the order of the packed weight: channels fastest. */
 typedef struct {
-    ptrdiff_t vectors, length, run_count;
-    ptrdiff_t place; /* of its first pixel in an output plane stored densely; -1 where the panel needs tile_to_output */
-    const T *b[TILE_V];
-} NAME(panel);
+    ptrdiff_t t0, t1, c0, c1, count, done; /* taps, channels, terms; terms before it */
+} NAME(block);
 
-/* Where all pixels of the panel lie one after another in an output plane, tiles are stored straight there. */
-static ptrdiff_t NAME(dense_place)(const window *w, ptrdiff_t first, ptrdiff_t length, ptrdiff_t vectors) {
-    const ptrdiff_t pixels = window_pixels(w), image = first / pixels;
+static ptrdiff_t NAME(channel_blocks)(const window *w) { return divide_up(w->c, CHANNELS_A_BLOCK(w)); }
+static ptrdiff_t NAME(reduction_blocks)(const window *w) {
+    return divide_up(w->taps, larger(1, TAPS_A_BLOCK(w))) * NAME(channel_blocks)(w);
+}
+
+static NAME(block) NAME(block_at)(const window *w, ptrdiff_t i) {
+    const ptrdiff_t taps = larger(1, TAPS_A_BLOCK(w)), channels = CHANNELS_A_BLOCK(w), blocks = NAME(channel_blocks)(w);
+    NAME(block) b = {.t0 = i / blocks * taps, .c0 = i % blocks * channels};
+    b.t1 = smaller(b.t0 + taps, w->taps);
+    b.c1 = smaller(b.c0 + channels, w->c);
+    b.count = (b.c1 - b.c0) * (b.t1 - b.t0);
+    b.done = b.t0 * w->c + b.c0 * (b.t1 - b.t0);
+    return b;
+}
+
+/* ---- panels */
+
+static NAME(panel) NAME(panel_at)(const NAME(dense_job) *job, ptrdiff_t index) {
+    const ptrdiff_t v0 = index * job->vectors / job->panels, v1 = (index + 1) * job->vectors / job->panels;
+    NAME(panel) p = {.vectors = v1 - v0, .few = v1 == job->vectors ? job->few : 0, .first = v0 * VL};
+    p.row = (p.vectors + (p.few > 0)) * VL;
+    p.length = smaller(p.row, job->w->n * window_pixels(job->w) - p.first);
+    return p;
+}
+
+/* The panel's rows of output. Where all its pixels lie one after another in an output plane, tiles are stored straight there. */
+static void NAME(place_panel)(const window *w, NAME(panel) *p, run *runs) {
+    const ptrdiff_t pixels = window_pixels(w), image = p->first / pixels;
     const int dense = w->y_s[2] == 1 && w->y_s[1] == w->out[2] && w->y_s[0] == w->out[2] * w->out[1];
-    if (!dense || length < vectors * VL || (first + length - 1) / pixels != image) return -1;
-    return image * w->y_n + first % pixels;
+    const int whole = p->length == p->vectors * VL + p->few && (p->first + p->length - 1) / pixels == image;
+    p->run_count = window_runs(w, p->first, p->length, runs);
+    p->place = dense && whole ? image * w->y_n + p->first % pixels : -1;
 }
 
-/* Multiply the gathered block (count rows) into every tile of the task; on the last block finish and store. */
-static void NAME(multiply_block)(const NAME(dense_job) *job, const NAME(desk) *desk, const NAME(panel) *panel,
-                                 ptrdiff_t g, ptrdiff_t tile0, ptrdiff_t tile1, ptrdiff_t done, ptrdiff_t count,
-                                 int last) {
+/* A block of the reduction times one tile of filters; after the last block the tile is finished and stored. */
+static void NAME(multiply_tile)(const NAME(dense_job) *job, const NAME(desk) *desk, const NAME(panel) *panel,
+                                const NAME(block) *block, const T *rows, const T *a, ptrdiff_t g, ptrdiff_t i,
+                                T *partial) {
     const window *w = job->w;
-    const ptrdiff_t depth = w->c * w->taps;
-    for (ptrdiff_t i = tile0; i < tile1; i++) {
-        const T *a = job->packed + ((g * job->tiles + i) * depth + done) * TILE_M;
-        T *partial = desk->partial + (i - tile0) * TILE_M * TILE_LANES;
-        NAME(tile_end) end = {.c = partial, .row = TILE_LANES, .partial = done ? partial : NULL};
-        const ptrdiff_t k0 = i * TILE_M, rows = smaller(TILE_M, w->k - k0), channel = (g * w->k + k0) * w->y_c;
-        const int direct = panel->place >= 0 && rows == TILE_M;
-        if (last) {
-            const T *add = job->end ? job->end->add : NULL;
-            end.bias = job->bias ? job->bias + (g * job->tiles + i) * TILE_M : NULL;
-            end.activation = job->end ? job->end->activation : 0;
-            end.slope = job->end ? (T)job->end->slope : 0;
-            end.c = direct ? job->y + channel + panel->place : desk->tile;
-            end.row = direct ? w->y_c : TILE_LANES;
-            if (add && direct) {
-                end.add = add + channel + panel->place;
-                end.add_row = w->y_c;
-            } else if (add) {
-                NAME(output_to_tile)(w, desk->runs, panel->run_count, add + channel, desk->residual, rows);
-                end.add = desk->residual;
-                end.add_row = TILE_LANES;
-            }
+    const ptrdiff_t k0 = i * TILE_M, filters = smaller(TILE_M, w->k - k0), channel = (g * w->k + k0) * w->y_c;
+    const int last = block->done + block->count == w->c * w->taps, direct = panel->place >= 0 && filters == TILE_M;
+    const T *b[TILE_V];
+    NAME(tile_end)
+    end = {.c = partial, .row = TILE_PITCH, .partial = block->done ? partial : NULL, .partial_row = TILE_PITCH};
+    for (ptrdiff_t v = 0; v < TILE_V; v++) b[v] = rows + v * VL;
+    if (last) {
+        const T *add = job->end ? job->end->add : NULL;
+        end.bias = job->bias ? job->bias + (g * job->tiles + i) * TILE_M : NULL;
+        end.activation = job->end ? job->end->activation : 0;
+        end.slope = job->end ? (T)job->end->slope : 0;
+        end.c = direct ? job->y + channel + panel->place : desk->tile;
+        end.row = direct ? w->y_c : TILE_PITCH;
+        if (add && direct) {
+            end.add = add + channel + panel->place;
+            end.add_row = w->y_c;
+        } else if (add) {
+            NAME(output_to_tile)(w, desk->runs, panel->run_count, add + channel, desk->residual, filters);
+            end.add = desk->residual;
+            end.add_row = TILE_PITCH;
         }
-        NAME(tile)[panel->vectors](count, a, panel->b, desk->off, &end);
-        if (last && !direct) NAME(tile_to_output)(w, desk->runs, panel->run_count, desk->tile, job->y + channel, rows);
+        if (direct) /* lines that no prefetcher would have: each row of the tile is in a plane of its own */
+            for (ptrdiff_t m = 0; m < TILE_M; m++)
+                for (ptrdiff_t v = 0; v <= panel->vectors; v++) __builtin_prefetch(end.c + m * end.row + v * VL, 1);
     }
+    if (panel->vectors) NAME(tile)[panel->vectors](block->count, a, b, desk->off, &end);
+    if (panel->few) NAME(tile_few)(block->count, a, rows, desk->off, &end, panel->vectors * VL, panel->few);
+    if (last && !direct) NAME(tile_to_output)(w, desk->runs, panel->run_count, desk->tile, job->y + channel, filters);
 }
+
+static void NAME(set_offsets)(const NAME(desk) *desk, const NAME(panel) *panel) {
+    for (ptrdiff_t j = 0; j < KC; j++) desk->off[j] = j * panel->row;
+}
+
+/* ---- pixels stay */
 
 static void NAME(dense_panel)(const NAME(dense_job) *job, const NAME(desk) *desk, ptrdiff_t g, ptrdiff_t index,
                               ptrdiff_t tile0, ptrdiff_t tile1) {
     const window *w = job->w;
-    const ptrdiff_t v0 = index * job->vectors / job->panels, v1 = (index + 1) * job->vectors / job->panels;
-    const ptrdiff_t first = v0 * VL, length = smaller((v1 - v0) * VL, w->n * window_pixels(w) - first);
-    const ptrdiff_t depth = w->c * w->taps, taps_a_block = larger(1, TAPS_A_BLOCK(w)),
-                    channels_a_block = CHANNELS_A_BLOCK(w);
-    NAME(panel) panel = {.vectors = v1 - v0, .length = length};
-    const ptrdiff_t pitch = panel.vectors * VL;
-    panel.run_count = window_runs(w, first, length, desk->runs);
-    panel.place = NAME(dense_place)(w, first, length, panel.vectors);
-    for (ptrdiff_t v = 0; v < TILE_V; v++) panel.b[v] = desk->panel + v * VL;
-    for (ptrdiff_t j = 0; j < KC; j++) desk->off[j] = j * pitch;
-
-    if (depth == 0) { /* no tap reaches these outputs: bias alone */
-        NAME(multiply_block)(job, desk, &panel, g, tile0, tile1, 0, 0, 1);
-        return;
-    }
-    ptrdiff_t done = 0;
-    for (ptrdiff_t t0 = 0; t0 < w->taps; t0 += taps_a_block) {
-        const ptrdiff_t t1 = smaller(t0 + taps_a_block, w->taps);
-        const ptrdiff_t loads = NAME(plan_gather)(w, desk->runs, panel.run_count, panel.vectors, t0, t1, desk->loads);
-        for (ptrdiff_t c0 = 0; c0 < w->c; c0 += channels_a_block) {
-            const ptrdiff_t c1 = smaller(c0 + channels_a_block, w->c), count = (c1 - c0) * (t1 - t0);
-            NAME(gather)(w, job->x + g * w->c * w->x_c, c0, c1, t1 - t0, desk->loads, loads, pitch, desk->panel);
-            NAME(multiply_block)(job, desk, &panel, g, tile0, tile1, done, count, done + count == depth);
-            done += count;
-        }
+    const ptrdiff_t depth = w->c * w->taps, blocks = NAME(reduction_blocks)(w);
+    ptrdiff_t loads = 0;
+    NAME(panel) panel = NAME(panel_at)(job, index);
+    NAME(place_panel)(w, &panel, desk->runs);
+    NAME(set_offsets)(desk, &panel);
+    for (ptrdiff_t i = 0; i < larger(1, blocks); i++) { /* without taps: one empty block, for the bias */
+        const NAME(block) block = blocks ? NAME(block_at)(w, i) : (NAME(block)){0};
+        if (block.c0 == 0)
+            loads = NAME(plan_gather)(w, desk->runs, panel.run_count, panel.row / VL, block.t0, block.t1, desk->loads);
+        NAME(gather)(w, job->x + g * w->c * w->x_c, block.c0, block.c1, block.t1 - block.t0, desk->loads, loads,
+                     panel.row, desk->block);
+        for (ptrdiff_t tile = tile0; tile < tile1; tile++)
+            NAME(multiply_tile)(job, desk, &panel, &block, desk->block,
+                                job->packed + ((g * job->tiles + tile) * depth + block.done) * TILE_M, g, tile,
+                                desk->partial + (tile - tile0) * TILE_M * TILE_PITCH);
     }
 }
 
@@ -276,6 +174,87 @@ static void NAME(dense_task)(void *context, ptrdiff_t task, void *scratch) {
         NAME(dense_panel)(job, &desk, g, p, tile0, tile1);
 }
 
+/* Tasks are cut by shape alone: first over pixels, then over filters, so that a few dozen are there to balance whatever the number of
+   threads, and none so long that an interrupt would have to wait for it. */
+static int NAME(pixels_stay)(NAME(dense_job) *job, double work) {
+    enum { TASKS = 32, TILES_A_TASK = 4 };
+    const ptrdiff_t groups = job->w->groups, tasks = TASKS + (ptrdiff_t)(work / LONGEST_TASK);
+    job->panel_groups = smaller(job->panels, divide_up(tasks, groups));
+    job->tile_groups = smaller(divide_up(job->tiles, TILES_A_TASK), divide_up(tasks, groups * job->panel_groups));
+    return fc_parallel(groups * job->panel_groups * job->tile_groups, work, NAME(dense_desk)(job, NULL, NULL),
+                       NAME(dense_task), job);
+}
+
+/* ---- filters stay */
+
+static void NAME(gather_task)(void *context, ptrdiff_t task, void *scratch) {
+    const NAME(dense_job) *job = context;
+    const window *w = job->w;
+    NAME(desk) desk;
+    (void)NAME(dense_desk)(job, scratch, &desk);
+    const ptrdiff_t piece = task % job->pieces, index = task / job->pieces % job->panels,
+                    g = task / job->pieces / job->panels, blocks = NAME(reduction_blocks)(w);
+    ptrdiff_t loads = 0, planned = -1;
+    NAME(panel) panel = NAME(panel_at)(job, index);
+    NAME(place_panel)(w, &panel, desk.runs);
+    for (ptrdiff_t i = piece * blocks / job->pieces; i < (piece + 1) * blocks / job->pieces; i++) {
+        const NAME(block) block = NAME(block_at)(w, i);
+        if (block.t0 != planned)
+            loads = NAME(plan_gather)(w, desk.runs, panel.run_count, panel.row / VL, block.t0, block.t1, desk.loads);
+        planned = block.t0;
+        NAME(gather)(w, job->x + g * w->c * w->x_c, block.c0, block.c1, block.t1 - block.t0, desk.loads, loads,
+                     panel.row, job->input + ((g * job->panels + index) * blocks + i) * job->input_block);
+    }
+}
+
+static void NAME(filters_task)(void *context, ptrdiff_t task, void *scratch) {
+    const NAME(dense_job) *job = context;
+    const window *w = job->w;
+    NAME(desk) desk;
+    (void)NAME(dense_desk)(job, scratch, &desk);
+    const ptrdiff_t groups = divide_up(job->tiles, job->together), g = task / groups, depth = w->c * w->taps;
+    const ptrdiff_t first = task % groups * job->tiles / groups, stop = (task % groups + 1) * job->tiles / groups;
+    const ptrdiff_t blocks = NAME(reduction_blocks)(w);
+    for (ptrdiff_t i = 0; i < blocks; i++) {
+        const NAME(block) block = NAME(block_at)(w, i);
+        if (!job->packed)
+            for (ptrdiff_t tile = first; tile < stop; tile++)
+                NAME(pack_filters)(w, job->weight + g * w->w_g, tile * TILE_M, block.t0, block.t1, block.c0, block.c1,
+                                   desk.weight + (tile - first) * KC * TILE_M);
+        for (ptrdiff_t p = 0; p < job->panels; p++) {
+            NAME(panel) panel = NAME(panel_at)(job, p);
+            if (i == blocks - 1) NAME(place_panel)(w, &panel, desk.runs);
+            NAME(set_offsets)(&desk, &panel);
+            for (ptrdiff_t tile = first; tile < stop; tile++) {
+                const T *a = job->packed ? job->packed + ((g * job->tiles + tile) * depth + block.done) * TILE_M
+                                         : desk.weight + (tile - first) * KC * TILE_M;
+                NAME(multiply_tile)(job, &desk, &panel, &block,
+                                    job->input + ((g * job->panels + p) * blocks + i) * job->input_block, a, g, tile,
+                                    desk.partial + (p * job->together + tile - first) * TILE_M * TILE_PITCH);
+            }
+        }
+    }
+}
+
+static int NAME(filters_stay)(NAME(dense_job) *job, double work) {
+    enum { TASKS = 16, TOGETHER = 4 };
+    const window *w = job->w;
+    const ptrdiff_t blocks = NAME(reduction_blocks)(w);
+    job->together = larger(1, smaller(TOGETHER, job->tiles * w->groups / TASKS));
+    job->pieces = smaller(blocks, divide_up(TASKS, w->groups * job->panels));
+    job->input = fc_alloc((size_t)(w->groups * job->panels * blocks), (size_t)job->input_block * sizeof(T));
+    if (!job->input) return FC_NO_MEMORY;
+    const size_t scratch = NAME(dense_desk)(job, NULL, NULL);
+    const double elements = (double)(w->groups * job->panels * blocks) * (double)job->input_block;
+    int status = fc_parallel(w->groups * job->panels * job->pieces, elements, scratch, NAME(gather_task), job);
+    if (status == FC_OK)
+        status = fc_parallel(w->groups * divide_up(job->tiles, job->together), work, scratch, NAME(filters_task), job);
+    fc_free(job->input);
+    return status;
+}
+
+/* ---- the whole */
+
 /* The bias of every output, in whole tiles: the micro-kernel reads TILE_M of them at once. */
 static T *NAME(padded_bias)(const window *w, const T *bias) {
     const ptrdiff_t tiles = divide_up(w->k, TILE_M);
@@ -287,27 +266,51 @@ static T *NAME(padded_bias)(const window *w, const T *bias) {
     return padded;
 }
 
-/* y = epilogue(window of x times packed weights). Tasks are cut by shape alone: first over pixels, then over filters, so that
-   a few dozen are there to balance whatever the number of threads, and none so long that an interrupt would have to wait for it. */
-static int NAME(dense)(const window *w, const T *x, const T *packed, const fc_epilogue *end, T *y) {
-    enum { TASKS = 32, TILES_A_TASK = 4 };
-    NAME(dense_job) job = {.w = w, .x = x, .packed = packed, .y = y, .end = end};
-    const ptrdiff_t pixels = w->n * window_pixels(w);
+/* The window with the weight of its filters k .. packed, a block of filters at a time where the whole would be large. */
+static int NAME(pack_and_run)(const window *w, const T *x, const T *weight, const fc_epilogue *end, T *y);
+
+/* y = epilogue(window of x times weight); the weight as the caller has it, and as dense_pack made it, or NULL. */
+static int NAME(dense)(const window *w, const T *x, const T *weight, const T *packed, const fc_epilogue *end, T *y) {
+    enum { LIMIT_BYTES = 32 << 20 };
+    NAME(dense_job) job = {.w = w, .x = x, .weight = weight, .packed = packed, .y = y, .end = end};
+    const ptrdiff_t pixels = w->n * window_pixels(w), rest = pixels % VL, blocks = NAME(reduction_blocks)(w);
     if (pixels == 0 || w->k == 0) return FC_OK;
-    job.vectors = divide_up(pixels, VL);
-    job.panels = divide_up(job.vectors, TILE_V);
+    job.few = rest <= TILE_FEW ? rest : 0;
+    job.vectors = divide_up(pixels - job.few, VL);
+    job.panels = larger(1, divide_up(job.vectors, TILE_V));
     job.tiles = divide_up(w->k, TILE_M);
+    job.input_block = KC * (divide_up(job.vectors, job.panels) + (job.few > 0)) * VL + VL;
     const double work = (double)pixels * (double)(w->groups * w->k) * (double)(w->c * w->taps + 1);
-    const ptrdiff_t tasks = TASKS + (ptrdiff_t)(work / LONGEST_TASK);
-    job.panel_groups = smaller(job.panels, divide_up(tasks, w->groups));
-    job.tile_groups = smaller(divide_up(job.tiles, TILES_A_TASK), divide_up(tasks, w->groups * job.panel_groups));
+    const double input = (double)(w->groups * job.panels * blocks) * (double)job.input_block * sizeof(T);
+    const int filters_stay = pixels < w->k && blocks > 0 && input < LIMIT_BYTES;
+    if (!filters_stay && !packed) return NAME(pack_and_run)(w, x, weight, end, y);
     T *bias = NULL;
     if (end && end->bias) {
         job.bias = bias = NAME(padded_bias)(w, end->bias);
         if (!bias) return FC_NO_MEMORY;
     }
-    const int status = fc_parallel(w->groups * job.panel_groups * job.tile_groups, work,
-                                   NAME(dense_desk)(&job, NULL, NULL), NAME(dense_task), &job);
+    const int status = filters_stay ? NAME(filters_stay)(&job, work) : NAME(pixels_stay)(&job, work);
     fc_free(bias);
+    return status;
+}
+
+static int NAME(pack_and_run)(const window *w, const T *x, const T *weight, const fc_epilogue *end, T *y) {
+    enum { LIMIT_BYTES = 32 << 20 };
+    window part = *w;
+    if (w->groups == 1 && NAME(dense_packed_size)(w) > LIMIT_BYTES / (ptrdiff_t)sizeof(T)) {
+        const ptrdiff_t tiles = LIMIT_BYTES / (TILE_M * w->c * w->taps * (ptrdiff_t)sizeof(T));
+        part.k = smaller(w->k, larger(1, tiles) * TILE_M);
+    }
+    T *packed = fc_alloc((size_t)NAME(dense_packed_size)(&part) + 1, sizeof(T));
+    int status = packed ? FC_OK : FC_NO_MEMORY;
+    for (ptrdiff_t k = 0; k < w->k && status == FC_OK; k += part.k) {
+        fc_epilogue here = end ? *end : (fc_epilogue){0};
+        if (here.bias) here.bias = (const T *)here.bias + k;
+        if (here.add) here.add = (const T *)here.add + k * w->y_c;
+        part.k = smaller(part.k, w->k - k);
+        status = NAME(dense_pack)(&part, weight + k * w->w_k, packed);
+        if (status == FC_OK) status = NAME(dense)(&part, x, weight + k * w->w_k, packed, &here, y + k * w->y_c);
+    }
+    fc_free(packed);
     return status;
 }

@@ -16,32 +16,31 @@ typedef struct {
     const T *x, *weight, *packed; /* packed: by dense_pack, or NULL */
     T *y;
     const fc_epilogue *end;
-    ptrdiff_t vectors, blocks,
-        block_vectors; /* vectors of tiles; blocks of them, each at most block_vectors <= TILE_V */
-    ptrdiff_t tiles, group,
-        groups; /* register tiles of filters of a convolution group; how many stay together; such groups */
+    ptrdiff_t vectors, few, blocks; /* whole vectors of tiles, and tiles left over; blocks of up to TILE_V vectors */
+    ptrdiff_t lanes; /* elements of a row of products: a block's vectors, and one for what is left over */
+    ptrdiff_t tiles; /* register tiles of filters of a convolution group */
+    ptrdiff_t group, groups; /* how many of them stay together; such groups */
     ptrdiff_t depth; /* channels a pass over the input */
     ptrdiff_t splits; /* tiles stay: tasks a block; filters stay: pieces of channels a block */
     T *input; /* filters stay: [group][block - first_block][point][channel][lane] */
     T *u; /* tiles stay: [group][group of filters][point][tile][channel][TILE_M], u_pitch from point to point */
     ptrdiff_t first_block, last_block; /* of this wave: the blocks whose input is there */
-    ptrdiff_t input_pitch, u_pitch,
-        product_pitch; /* elements between points; no multiples of 4096 bytes, which would share a set of
-                                                      the cache */
+    /* Elements between points: no multiples of 4096 bytes, which would share a set of the cache. */
+    ptrdiff_t input_pitch, u_pitch, product_pitch;
     unsigned char *not_finite; /* an image, set where a result is not finite */
 } WINO(job);
 
 typedef struct {
-    WINO(tile_run) * runs; /* TILE_LANES, each up to VL tiles long */
+    WINO(tile_run) *runs; /* TILE_PITCH, each up to VL tiles long */
     ptrdiff_t *off; /* KC */
     T *patch; /* WINO_POINTS x WINO_PATCH: the inputs of one channel, lanes are tiles */
     T *rows; /* WINO_ROWS x 9 x TILE_M: the weight of a register tile of filters */
     T *input; /* tiles stay: the block's, as job->input */
     T *u; /* filters stay: the group's, as job->u */
-    T *product; /* [block if there are several passes][point][tile][TILE_M][TILE_LANES] */
+    T *product; /* [block if there are several passes][point][tile][TILE_M][lane] */
 } WINO(desk);
 
-static size_t WINO(lay_out)(const WINO(job) * job, void *scratch, WINO(desk) * desk) {
+static size_t WINO(lay_out)(const WINO(job) *job, void *scratch, WINO(desk) *desk) {
     const ptrdiff_t passes = divide_up(job->w->c, job->depth);
     char *at = scratch;
 #define ROOM(member, count)                                            \
@@ -49,7 +48,7 @@ static size_t WINO(lay_out)(const WINO(job) * job, void *scratch, WINO(desk) * d
         if (desk) desk->member = (void *)at;                           \
         at += ((size_t)(count) * sizeof *desk->member + 63) / 64 * 64; \
     } while (0)
-    ROOM(runs, TILE_LANES);
+    ROOM(runs, TILE_PITCH);
     ROOM(off, KC);
     ROOM(patch, WINO_POINTS * WINO_PATCH);
     ROOM(rows, WINO_ROWS * 9 * TILE_M);
@@ -62,16 +61,24 @@ static size_t WINO(lay_out)(const WINO(job) * job, void *scratch, WINO(desk) * d
 
 /* ---- pieces of both schedules */
 
-/* The runs and the vectors of a block of tiles. */
-static ptrdiff_t WINO(plan_block)(const WINO(job) * job, ptrdiff_t block, WINO(desk) * desk, ptrdiff_t *vectors) {
-    const ptrdiff_t v0 = block * job->vectors / job->blocks, v1 = (block + 1) * job->vectors / job->blocks;
-    const ptrdiff_t all = job->w->n * window_pixels(&job->grid);
-    *vectors = v1 - v0;
-    return WINO(plan_tiles)(job->w, &job->grid, job->taps, v0 * VL, smaller(*vectors * VL, all - v0 * VL), desk->runs);
+/* A block of tiles: whole vectors, then the few tiles the last of all vectors would hardly fill. */
+typedef struct {
+    ptrdiff_t first, vectors, few, rows; /* rows: vectors in all, from one channel to the next */
+} WINO(block);
+
+static WINO(block) WINO(block_at)(const WINO(job) *job, ptrdiff_t index) {
+    const ptrdiff_t v0 = index * job->vectors / job->blocks, v1 = (index + 1) * job->vectors / job->blocks;
+    const ptrdiff_t few = v1 == job->vectors ? job->few : 0;
+    return (WINO(block)){.first = v0 * VL, .vectors = v1 - v0, .few = few, .rows = v1 - v0 + (few > 0)};
+}
+
+static ptrdiff_t WINO(plan_block)(const WINO(job) *job, const WINO(block) *block, WINO(tile_run) *runs) {
+    const ptrdiff_t count = smaller(block->rows * VL, job->w->n * window_pixels(&job->grid) - block->first);
+    return WINO(plan_tiles)(job->w, &job->grid, job->taps, block->first, count, runs);
 }
 
 /* The transformed weight of one register tile of filters, channels c0 .. c1-1, to u. */
-static void WINO(filters)(const WINO(job) * job, ptrdiff_t g, ptrdiff_t tile, ptrdiff_t c0, ptrdiff_t c1, T *rows, T *u,
+static void WINO(filters)(const WINO(job) *job, ptrdiff_t g, ptrdiff_t tile, ptrdiff_t c0, ptrdiff_t c1, T *rows, T *u,
                           ptrdiff_t pitch) {
     const window *w = job->w;
     for (ptrdiff_t c = c0; c < c1; c += WINO_ROWS) {
@@ -86,28 +93,31 @@ static void WINO(filters)(const WINO(job) * job, ptrdiff_t g, ptrdiff_t tile, pt
 }
 
 /* product += transformed weight (u: tiles x depth) times transformed input, channels c0 .. c1-1. */
-static void WINO(multiply)(const WINO(job) * job, const WINO(desk) * desk, const T *u, ptrdiff_t tiles, const T *input,
-                           ptrdiff_t vectors, ptrdiff_t c0, ptrdiff_t c1, T *product) {
-    for (ptrdiff_t j = 0; j < KC; j++) desk->off[j] = j * vectors * VL;
+static void WINO(multiply)(const WINO(job) *job, const WINO(desk) *desk, const T *u, ptrdiff_t tiles, const T *input,
+                           const WINO(block) *block, ptrdiff_t c0, ptrdiff_t c1, T *product) {
+    for (ptrdiff_t j = 0; j < KC; j++) desk->off[j] = j * block->rows * VL;
     for (ptrdiff_t p = 0; p < WINO_POINTS; p++)
         for (ptrdiff_t c = c0; c < c1; c += KC) {
-            const T *b[TILE_V];
-            for (ptrdiff_t v = 0; v < TILE_V; v++) b[v] = input + p * job->input_pitch + (c * vectors + v) * VL;
+            const T *b[TILE_V], *row = input + p * job->input_pitch + c * block->rows * VL;
+            const ptrdiff_t count = smaller(KC, c1 - c);
+            for (ptrdiff_t v = 0; v < TILE_V; v++) b[v] = row + v * VL;
             for (ptrdiff_t i = 0; i < tiles; i++) {
-                T *to = product + p * job->product_pitch + i * TILE_M * TILE_LANES;
-                const NAME(tile_end) end = {.c = to, .row = TILE_LANES, .partial = c ? to : NULL};
-                NAME(tile)[vectors](smaller(KC, c1 - c), u + p * job->u_pitch + (i * job->depth + c - c0) * TILE_M, b,
-                                    desk->off, &end);
+                const T *a = u + p * job->u_pitch + (i * job->depth + c - c0) * TILE_M;
+                T *to = product + p * job->product_pitch + i * TILE_M * job->lanes;
+                const NAME(tile_end) end = {
+                    .c = to, .row = job->lanes, .partial = c ? to : NULL, .partial_row = job->lanes};
+                if (block->vectors) NAME(tile)[block->vectors](count, a, b, desk->off, &end);
+                if (block->few) NAME(tile_few)(count, a, row, desk->off, &end, block->vectors * VL, block->few);
             }
         }
 }
 
-static void WINO(finish)(const WINO(job) * job, const WINO(desk) * desk, ptrdiff_t run_count, ptrdiff_t vectors,
+static void WINO(finish)(const WINO(job) *job, const WINO(desk) *desk, ptrdiff_t run_count, const WINO(block) *block,
                          ptrdiff_t g, ptrdiff_t tile, ptrdiff_t tiles, const T *product) {
     const window *w = job->w;
     const ptrdiff_t k = tile * TILE_M, count = smaller(tiles * TILE_M, w->k - k);
-    if (WINO(transform_output)(w, job->end, desk->runs, run_count, vectors, product, job->product_pitch, g * w->k + k,
-                               count, job->y))
+    if (WINO(transform_output)(w, job->end, desk->runs, run_count, block->rows, product, job->product_pitch, job->lanes,
+                               g * w->k + k, count, job->y))
         return;
     for (ptrdiff_t n = desk->runs[0].r.at[0]; n <= desk->runs[run_count - 1].r.at[0]; n++)
         __atomic_store_n(&job->not_finite[n], 1, __ATOMIC_RELAXED);
@@ -127,22 +137,21 @@ static void WINO(block_task)(void *context, ptrdiff_t task, void *scratch) {
     const window *w = job->w;
     WINO(desk) desk;
     (void)WINO(lay_out)(job, scratch, &desk);
-    const ptrdiff_t split = task % job->splits, block = task / job->splits % job->blocks,
-                    g = task / job->splits / job->blocks;
-    ptrdiff_t vectors;
-    const ptrdiff_t run_count = WINO(plan_block)(job, block, &desk, &vectors);
+    const ptrdiff_t split = task % job->splits, g = task / job->splits / job->blocks;
+    const WINO(block) block = WINO(block_at)(job, task / job->splits % job->blocks);
+    const ptrdiff_t run_count = WINO(plan_block)(job, &block, desk.runs);
     memset(desk.patch, 0, WINO_POINTS * (size_t)WINO_PATCH * sizeof(T)); /* lanes past the last tile */
-    WINO(transform_input)(w, job->taps, desk.runs, run_count, vectors, job->x + g * w->c * w->x_c, 0, w->c, desk.patch,
-                          desk.input, job->input_pitch);
+    WINO(transform_input)(w, job->taps, desk.runs, run_count, block.rows, job->x + g * w->c * w->x_c, 0, w->c,
+                          desk.patch, desk.input, job->input_pitch);
     for (ptrdiff_t i = split * job->groups / job->splits; i < (split + 1) * job->groups / job->splits; i++) {
         const ptrdiff_t first = i * job->group, together = smaller(job->group, job->tiles - first);
         const T *u = job->u + (g * job->groups + i) * WINO_POINTS * job->u_pitch;
-        WINO(multiply)(job, &desk, u, together, desk.input, vectors, 0, w->c, desk.product);
-        WINO(finish)(job, &desk, run_count, vectors, g, first, together, desk.product);
+        WINO(multiply)(job, &desk, u, together, desk.input, &block, 0, w->c, desk.product);
+        WINO(finish)(job, &desk, run_count, &block, g, first, together, desk.product);
     }
 }
 
-static int WINO(tiles_stay)(WINO(job) * job, double work) {
+static int WINO(tiles_stay)(WINO(job) *job, double work) {
     const window *w = job->w;
     job->u = fc_alloc((size_t)(w->groups * job->groups * WINO_POINTS), (size_t)job->u_pitch * sizeof(T));
     if (!job->u) return FC_NO_MEMORY;
@@ -164,13 +173,13 @@ static void WINO(input_task)(void *context, ptrdiff_t task, void *scratch) {
     WINO(desk) desk;
     (void)WINO(lay_out)(job, scratch, &desk);
     const ptrdiff_t wave = job->last_block - job->first_block, piece = task % job->splits;
-    const ptrdiff_t block = task / job->splits % wave, g = task / job->splits / wave;
-    ptrdiff_t vectors;
-    const ptrdiff_t run_count = WINO(plan_block)(job, job->first_block + block, &desk, &vectors);
+    const ptrdiff_t b = task / job->splits % wave, g = task / job->splits / wave;
+    const WINO(block) block = WINO(block_at)(job, job->first_block + b);
+    const ptrdiff_t run_count = WINO(plan_block)(job, &block, desk.runs);
     memset(desk.patch, 0, WINO_POINTS * (size_t)WINO_PATCH * sizeof(T));
-    WINO(transform_input)(w, job->taps, desk.runs, run_count, vectors, job->x + g * w->c * w->x_c,
+    WINO(transform_input)(w, job->taps, desk.runs, run_count, block.rows, job->x + g * w->c * w->x_c,
                           piece * w->c / job->splits, (piece + 1) * w->c / job->splits, desk.patch,
-                          job->input + (g * wave + block) * WINO_POINTS * job->input_pitch, job->input_pitch);
+                          job->input + (g * wave + b) * WINO_POINTS * job->input_pitch, job->input_pitch);
 }
 
 static void WINO(filter_task)(void *context, ptrdiff_t task, void *scratch) {
@@ -186,20 +195,19 @@ static void WINO(filter_task)(void *context, ptrdiff_t task, void *scratch) {
         for (ptrdiff_t i = 0; i < together; i++)
             WINO(filters)(job, g, first + i, c0, c1, desk.rows, desk.u + i * job->depth * TILE_M, job->u_pitch);
         for (ptrdiff_t b = 0; b < wave; b++) {
-            const ptrdiff_t block = job->first_block + b;
-            ptrdiff_t vectors = (block + 1) * job->vectors / job->blocks - block * job->vectors / job->blocks;
+            const WINO(block) block = WINO(block_at)(job, job->first_block + b);
             const T *input = job->input + (g * wave + b) * WINO_POINTS * job->input_pitch;
             T *product = desk.product + (job->depth < w->c ? b : 0) * WINO_POINTS * job->product_pitch;
-            WINO(multiply)(job, &desk, desk.u, together, input, vectors, c0, c1, product);
+            WINO(multiply)(job, &desk, desk.u, together, input, &block, c0, c1, product);
             if (c1 < w->c) continue;
-            const ptrdiff_t run_count = WINO(plan_block)(job, block, &desk, &vectors);
-            WINO(finish)(job, &desk, run_count, vectors, g, first, together, product);
+            const ptrdiff_t run_count = WINO(plan_block)(job, &block, desk.runs);
+            WINO(finish)(job, &desk, run_count, &block, g, first, together, product);
         }
     }
 }
 
 /* In waves of blocks whose transformed input fits into WINO_INPUT_BYTES. */
-static int WINO(filters_stay)(WINO(job) * job, double work) {
+static int WINO(filters_stay)(WINO(job) *job, double work) {
     const window *w = job->w;
     const ptrdiff_t block = w->groups * WINO_POINTS * job->input_pitch * (ptrdiff_t)sizeof(T);
     const ptrdiff_t wave = smaller(job->blocks, larger(1, WINO_INPUT_BYTES / block)),
@@ -210,7 +218,7 @@ static int WINO(filters_stay)(WINO(job) * job, double work) {
         job->first_block = i * job->blocks / waves;
         job->last_block = (i + 1) * job->blocks / waves;
         const double part = (double)(job->last_block - job->first_block) / (double)job->blocks;
-        const double elements = part * (double)(job->vectors * VL * WINO_POINTS) * (double)(w->groups * w->c);
+        const double elements = part * (double)(job->blocks * job->lanes * WINO_POINTS) * (double)(w->groups * w->c);
         const size_t scratch = WINO(lay_out)(job, NULL, NULL);
         status = fc_parallel(w->groups * (job->last_block - job->first_block) * job->splits, elements, scratch,
                              WINO(input_task), job);
@@ -224,25 +232,16 @@ static int WINO(filters_stay)(WINO(job) * job, double work) {
 /* ---- the whole */
 
 /* Images with anything not finite, again, directly. */
-static int WINO(redo_directly)(const WINO(job) * job) {
+static int WINO(redo_directly)(const WINO(job) *job) {
     window one = *job->w;
-    const T *packed = job->packed;
-    T *made = NULL;
     int status = FC_OK;
     one.n = 1;
     for (ptrdiff_t n = 0; n < job->w->n && status == FC_OK; n++) {
         if (!job->not_finite[n]) continue;
-        if (!packed) {
-            packed = made = fc_alloc((size_t)NAME(dense_packed_size)(&one), sizeof(T));
-            if (!made) return FC_NO_MEMORY;
-            status = NAME(dense_pack)(&one, job->weight, made);
-            if (status != FC_OK) break;
-        }
         fc_epilogue end = job->end ? *job->end : (fc_epilogue){0};
         if (end.add) end.add = (const T *)end.add + n * one.y_n;
-        status = NAME(dense)(&one, job->x + n * one.x_n, packed, &end, job->y + n * one.y_n);
+        status = NAME(dense)(&one, job->x + n * one.x_n, job->weight, job->packed, &end, job->y + n * one.y_n);
     }
-    fc_free(made);
     return status;
 }
 
@@ -251,14 +250,14 @@ static inline ptrdiff_t WINO(pitch)(ptrdiff_t elements) { return elements + 64 /
 
 /* How the work is cut where filters stay: as many register tiles of filters as let their weight and the products stay in the
    second-level cache, but some TASKS of them at least. */
-static void WINO(cut_filters)(WINO(job) * job) {
+static void WINO(cut_filters)(WINO(job) *job) {
     enum { TASKS = 16 };
     const window *w = job->w;
     const ptrdiff_t room = L2_BYTES / 10 * 9 / (WINO_POINTS * TILE_M * (ptrdiff_t)sizeof(T));
     job->depth = w->c;
-    job->group = room / (w->c + job->block_vectors * VL);
+    job->group = room / (w->c + job->lanes);
     if (job->group < 2 && w->c > KC) { /* in passes: then the products of all blocks have to wait */
-        const ptrdiff_t lanes = job->blocks * TILE_LANES;
+        const ptrdiff_t lanes = job->blocks * job->lanes;
         job->depth = KC;
         job->group = room / (KC + lanes);
     }
@@ -268,11 +267,11 @@ static void WINO(cut_filters)(WINO(job) * job) {
     job->splits = smaller(divide_up(w->c, 8), divide_up(TASKS, w->groups * job->blocks));
 }
 
-static int WINO(filters_should_stay)(const WINO(job) * job) {
+static int WINO(filters_should_stay)(const WINO(job) *job) {
     enum { LIMIT_BYTES = 32 << 20 }; /* for the transformed weight */
     const window *w = job->w;
     const double weight = (double)w->groups * (double)w->k * (double)w->c * WINO_POINTS * sizeof(T);
-    return job->vectors * VL < w->k || weight > LIMIT_BYTES;
+    return w->n * window_pixels(&job->grid) < w->k || weight > LIMIT_BYTES;
 }
 
 /* y = epilogue(window of x); the weight as the caller has it, and as dense_pack made it, or NULL. */
@@ -282,15 +281,17 @@ static int WINO(convolve)(const window *w, const NAME(taps_3x3) *taps, const T *
     WINO(job) job = {.w = w, .grid = *w, .taps = taps, .x = x, .weight = weight, .packed = packed, .y = y, .end = end};
     job.grid.out[1] = divide_up(w->out[1], WINO_OUT);
     job.grid.out[2] = divide_up(w->out[2], WINO_OUT);
-    job.vectors = divide_up(w->n * window_pixels(&job.grid), VL);
-    job.blocks = divide_up(job.vectors, TILE_V);
-    job.block_vectors = divide_up(job.vectors, job.blocks);
+    const ptrdiff_t all = w->n * window_pixels(&job.grid);
+    job.few = all % VL <= TILE_FEW ? all % VL : 0;
+    job.vectors = divide_up(all - job.few, VL);
+    job.blocks = larger(1, divide_up(job.vectors, TILE_V));
+    job.lanes = (divide_up(job.vectors, job.blocks) + (job.few > 0)) * VL;
     job.tiles = divide_up(w->k, TILE_M);
-    job.input_pitch = WINO(pitch)(w->c * job.block_vectors * VL);
+    job.input_pitch = WINO(pitch)(w->c * job.lanes);
     job.not_finite = fc_alloc((size_t)w->n, 1);
     if (!job.not_finite) return FC_NO_MEMORY;
     memset(job.not_finite, 0, (size_t)w->n);
-    const double work = (double)(job.vectors * VL) * WINO_POINTS * (double)(w->groups * w->k) * (double)w->c;
+    const double work = (double)all * WINO_POINTS * (double)(w->groups * w->k) * (double)w->c;
     const int filters_stay = WINO(filters_should_stay)(&job);
     if (filters_stay) {
         WINO(cut_filters)(&job);
@@ -301,7 +302,7 @@ static int WINO(convolve)(const window *w, const NAME(taps_3x3) *taps, const T *
         job.splits = smaller(job.groups, divide_up(TASKS, w->groups * job.blocks));
     }
     job.u_pitch = WINO(pitch)(job.group * job.depth * TILE_M);
-    job.product_pitch = WINO(pitch)(job.group * TILE_M * TILE_LANES);
+    job.product_pitch = WINO(pitch)(job.group * TILE_M * job.lanes);
     int status = filters_stay ? WINO(filters_stay)(&job, work) : WINO(tiles_stay)(&job, work);
     if (status == FC_OK) status = WINO(redo_directly)(&job);
     fc_free(job.not_finite);

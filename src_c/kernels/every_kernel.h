@@ -3,6 +3,8 @@
 
 #include "tile.h"
 #include "window.h"
+#include "conv_pack.h"
+#include "conv_store.h"
 #include "conv_dense.h"
 #include "winograd.h"
 #define WINO_OUT 2

@@ -10,7 +10,8 @@
 typedef struct {
     T *c; /* where the tile goes: row m at c + m * row */
     ptrdiff_t row;
-    const T *partial; /* earlier sums to add, rows of TILE_M * TILE_V * VL; NULL for none */
+    const T *partial; /* earlier sums to add, row m at partial + m * partial_row; NULL for none */
+    ptrdiff_t partial_row;
     const T *bias; /* TILE_M values, or NULL */
     const T *add; /* residual, row m at add + m * add_row, or NULL */
     ptrdiff_t add_row;
@@ -19,6 +20,9 @@ typedef struct {
 } NAME(tile_end);
 
 #define TILE_LANES (TILE_V * VL)
+/* Of a last vector with at most TILE_FEW lanes in use only those are summed (tile_few); it follows the TILE_V whole ones. */
+#define TILE_FEW (VL / 4)
+#define TILE_PITCH (TILE_LANES + VL)
 
 INLINE V NAME(activate)(V s, ptrdiff_t activation, T slope) {
     /* Comparisons are false for NaN, which therefore passes unchanged. */
@@ -63,7 +67,7 @@ INLINE void NAME(tile_of)(const int vectors, ptrdiff_t count, const T *restrict 
         UNROLL(3)
         for (int v = 0; v < vectors; v++) {
             V s = sum[m][v];
-            if (end->partial) s += NAME(vload)(end->partial + m * TILE_LANES + v * VL);
+            if (end->partial) s += NAME(vload)(end->partial + m * end->partial_row + v * VL);
             if (end->bias) s += NAME(vset)(end->bias[m]);
             if (end->add) s += NAME(vload)(end->add + m * end->add_row + v * VL);
             if (end->activation) s = NAME(activate)(s, end->activation, end->slope);
@@ -95,3 +99,62 @@ static NAME(tile_kernel) *const NAME(tile)[TILE_V + 1] = {
     NAME(tile_3),
 #endif
 };
+
+/* ---- a few lanes more: lanes are filters, pixels are broadcast */
+
+typedef T NAME(filters) __attribute__((vector_size(TILE_M * sizeof(T))));
+typedef T NAME(loose_filters) __attribute__((vector_size(TILE_M * sizeof(T)), aligned(sizeof(T)), may_alias));
+#define FILTERS NAME(filters)
+
+/* The sums of `few` (a literal) pixels, in as many chains as hide the latency of a multiply-add. */
+INLINE void NAME(tile_few_of)(const int few, ptrdiff_t count, const T *restrict a, const T *restrict b,
+                              const ptrdiff_t *restrict off, FILTERS *total) {
+    enum { CHAINS = 4 };
+    const int chains = few > 2 ? 2 : CHAINS;
+    FILTERS sum[4][CHAINS];
+    UNROLL(4)
+    for (int l = 0; l < few; l++) {
+        UNROLL(4)
+        for (int q = 0; q < CHAINS; q++) sum[l][q] = (FILTERS){0};
+    }
+    ptrdiff_t j = 0;
+    for (; j + chains <= count; j += chains, a += chains * TILE_M) {
+        UNROLL(4)
+        for (int q = 0; q < chains; q++) {
+            const FILTERS w = *(const NAME(loose_filters) *)(a + q * TILE_M);
+            const T *x = b + off[j + q];
+            UNROLL(4)
+            for (int l = 0; l < few; l++) sum[l][q] += w * x[l];
+        }
+    }
+    for (; j < count; j++, a += TILE_M) {
+        UNROLL(4)
+        for (int l = 0; l < few; l++) sum[l][0] += *(const NAME(loose_filters) *)a * b[off[j] + l];
+    }
+    UNROLL(4)
+    for (int l = 0; l < few; l++)
+        total[l] = chains == 2 ? sum[l][0] + sum[l][1] : (sum[l][0] + sum[l][1]) + (sum[l][2] + sum[l][3]);
+}
+
+/* What the tile does for a vector of which only the first `few` (1 .. TILE_FEW) lanes count: the vector at b + at + off[j], its
+   sums and operands `at` elements into the rows of `end`. */
+static __attribute__((noinline)) void NAME(tile_few)(ptrdiff_t count, const T *a, const T *b, const ptrdiff_t *off,
+                                                     const NAME(tile_end) *end, ptrdiff_t at, ptrdiff_t few) {
+    FILTERS total[4];
+    T lane[TILE_M][VBYTES / sizeof(T)] = {{0}};
+    if (few == 1) NAME(tile_few_of)(1, count, a, b + at, off, total);
+    if (few == 2) NAME(tile_few_of)(2, count, a, b + at, off, total);
+    if (few == 3) NAME(tile_few_of)(3, count, a, b + at, off, total);
+    if (few == 4) NAME(tile_few_of)(4, count, a, b + at, off, total);
+    for (ptrdiff_t l = 0; l < few; l++)
+        for (int m = 0; m < TILE_M; m++) lane[m][l] = total[l][m];
+    const MASK mask = NAME(mask_range)(0, few);
+    for (int m = 0; m < TILE_M; m++) {
+        V s = NAME(vload)(lane[m]);
+        if (end->partial) s += NAME(vload_masked)(end->partial + m * end->partial_row + at, mask);
+        if (end->bias) s += NAME(vset)(end->bias[m]);
+        if (end->add) s += NAME(vload_masked)(end->add + m * end->add_row + at, mask);
+        if (end->activation) s = NAME(activate)(s, end->activation, end->slope);
+        NAME(vstore_masked)(end->c + m * end->row + at, mask, s);
+    }
+}

@@ -169,6 +169,8 @@ static void NAME(gather)(const window *w, const T *x, ptrdiff_t c0, ptrdiff_t c1
     for (ptrdiff_t c = c0; c < c1; c++) {
         const T *plane = x + c * w->x_c;
         const NAME(load) *l = table;
+        if (w->x_c != 1) /* short stretches of one plane after another, which no hardware prefetcher follows */
+            for (ptrdiff_t i = 0; i < loads; i++) __builtin_prefetch(plane + 4 * w->x_c + table[i].source);
         for (ptrdiff_t t = 0; t < taps; t++, panel += pitch) {
             if (kind == NAME(UNIT)) {
                 for (const NAME(load) *stop = l + loads; l < stop; l++)

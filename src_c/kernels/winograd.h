@@ -16,16 +16,11 @@
 #define WINO__(x, n) NAME(wino_##x##_##n)
 #define WINO_(x, n) WINO__(x, n)
 #define WINO(x) WINO_(x, WINO_OUT)
-#define WINO_PATCH (TILE_LANES + VL) /* elements between two columns waiting for the second transform of the input */
+#define WINO_PATCH (TILE_PITCH + VL) /* elements between two columns waiting for the second transform of the input */
 #define WINO_ROWS ((ptrdiff_t)(TILE_M * 2)) /* channels whose weight waits for its transform */
 #define WINO_GROUP ((ptrdiff_t)4) /* register tiles of filters that stay while the input passes over them */
 #define WINO_INPUT_BYTES ((ptrdiff_t)32 << 20) /* of transformed input at a time */
 #endif
-
-/* The filters of one tile, the lanes of a weight's transform. */
-typedef T NAME(filters) __attribute__((vector_size(TILE_M * sizeof(T))));
-typedef T NAME(loose_filters) __attribute__((vector_size(TILE_M * sizeof(T)), aligned(sizeof(T)), may_alias));
-#define FILTERS NAME(filters)
 
 /* Bt d, in place. */
 INLINE void NAME(wino_input_4)(V *d) {

@@ -13,7 +13,7 @@ typedef struct {
 
 /* Runs of the tiles first .. first+count-1 of `grid` (the window with tiles for pixels), cut at vectors so that none crosses one. */
 static ptrdiff_t WINO(plan_tiles)(const window *w, const window *grid, const NAME(taps_3x3) *taps, ptrdiff_t first,
-                                  ptrdiff_t count, WINO(tile_run) * runs) {
+                                  ptrdiff_t count, WINO(tile_run) *runs) {
     ptrdiff_t used = 0;
     for (ptrdiff_t lane = 0; lane < count; lane += VL) {
         run part[VBYTES / sizeof(T)];
@@ -75,7 +75,7 @@ INLINE void WINO(split_columns)(const int loaded, const T *row, const MASK *mask
 
 /* Bt d B of channels c0 .. c1-1 of a group that starts at x: to[point * pitch + channel * vectors * VL + lane]. A row is transformed
    along its columns as it is read and then waits in `patch` (WINO_POINTS x WINO_PATCH) for the others. */
-static void WINO(transform_input)(const window *w, const NAME(taps_3x3) *taps, const WINO(tile_run) * runs,
+static void WINO(transform_input)(const window *w, const NAME(taps_3x3) *taps, const WINO(tile_run) *runs,
                                   ptrdiff_t run_count, ptrdiff_t vectors, const T *x, ptrdiff_t c0, ptrdiff_t c1,
                                   T *patch, T *to, ptrdiff_t pitch) {
     for (ptrdiff_t c = c0; c < c1; c++) {
@@ -144,7 +144,7 @@ static void WINO(transform_weight)(const NAME(taps_3x3) *taps, const T *rows, pt
 
 /* The pixels of one run of output channel k to y, through the end of the epilogue. pixels: WINO_OUT rows of WINO_OUT * VL from the
    vector's first lane on. */
-INLINE void WINO(store_run)(const window *w, const fc_epilogue *end, const WINO(tile_run) * t, const T *pixels,
+INLINE void WINO(store_run)(const window *w, const fc_epilogue *end, const WINO(tile_run) *t, const T *pixels,
                             ptrdiff_t k, T *y) {
     const run *r = &t->r;
     const ptrdiff_t place = r->at[0] * w->y_n + k * w->y_c + WINO_OUT * r->at[2] * w->y_s[1] + WINO_OUT * r->at[3];
@@ -169,11 +169,11 @@ INLINE void WINO(store_run)(const window *w, const fc_epilogue *end, const WINO(
     }
 }
 
-/* At m A of output channels k .. k+count-1 (of all groups), stored: m at product[point * pitch + channel * TILE_LANES + lane].
+/* At m A of output channels k .. k+count-1 (of all groups), stored: m at product[point * pitch + channel * lanes + lane].
    Returns whether all was finite. */
-static int WINO(transform_output)(const window *w, const fc_epilogue *end, const WINO(tile_run) * runs,
+static int WINO(transform_output)(const window *w, const fc_epilogue *end, const WINO(tile_run) *runs,
                                   ptrdiff_t run_count, ptrdiff_t vectors, const T *product, ptrdiff_t pitch,
-                                  ptrdiff_t k, ptrdiff_t count, T *y) {
+                                  ptrdiff_t lanes, ptrdiff_t k, ptrdiff_t count, T *y) {
     T pixels[WINO_OUT * WINO_OUT * VBYTES / sizeof(T) + VBYTES / sizeof(T)];
     const T *bias = end ? end->bias : NULL;
     V check = NAME(vzero)();
@@ -181,7 +181,7 @@ static int WINO(transform_output)(const window *w, const fc_epilogue *end, const
         const V shift = bias ? NAME(vset)(bias[k + i]) : NAME(vzero)();
         const WINO(tile_run) *t = runs, *stop = runs + run_count;
         for (ptrdiff_t v = 0; v < vectors; v++) {
-            const T *from = product + i * TILE_LANES + v * VL;
+            const T *from = product + i * lanes + v * VL;
             V half[WINO_OUT][WINO_IN];
             UNROLL(6)
             for (int j = 0; j < WINO_IN; j++) {

@@ -1,0 +1,97 @@
+/* The packed form of a dense weight, one for every algorithm: [group][tile of TILE_M filters][reduction][TILE_M], zeros past the last
+   filter. The reduction runs in blocks of at most KC terms: whole kernels of several channels, or part of one very large kernel. */
+
+#ifndef FASTCONV_DENSE
+#define FASTCONV_DENSE
+#define KC ((ptrdiff_t)128)
+#define LONGEST_TASK 1e9 /* multiply-adds: some tens of milliseconds */
+static inline ptrdiff_t divide_up(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
+static inline ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+static inline ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
+#endif
+
+/* Channels and taps a block of the reduction covers: whole kernels of several channels, or part of one very large kernel. */
+#define TAPS_A_BLOCK(w) smaller((w)->taps, KC)
+#define CHANNELS_A_BLOCK(w) larger(1, KC / larger(1, (w)->taps))
+
+static ptrdiff_t NAME(dense_packed_size)(const window *w) {
+    return w->groups * divide_up(w->k, TILE_M) * TILE_M * w->c * w->taps;
+}
+
+/* Whether a filter's taps lie one after another, in order: rows that pack_rows can transpose. */
+static int NAME(taps_in_order)(const window *w) {
+    for (ptrdiff_t t = 0; t < w->taps; t++)
+        if (w->w_tap[t] != t) return 0;
+    return 1;
+}
+
+/* The weights of TILE_M filters from k0 on, channels c0 .. c0+count-1: [channel][tap][TILE_M], zeros past the last filter. Rows of
+   the weight are transposed a block of vectors at a time. */
+static void NAME(pack_rows)(const window *w, const T *weight, ptrdiff_t k0, ptrdiff_t c0, ptrdiff_t count, T *to) {
+    const int merged = w->w_c == w->taps;
+    const ptrdiff_t length = merged ? count * w->taps : w->taps, filters = smaller(TILE_M, w->k - k0);
+    for (ptrdiff_t row = 0; row < (merged ? 1 : count); row++) {
+        const T *from = weight + k0 * w->w_k + (c0 + row) * w->w_c;
+        for (ptrdiff_t j = 0; j < length; j += VL) {
+            const ptrdiff_t room = smaller(VL, length - j);
+            const MASK first = NAME(mask_range)(0, room);
+            V r[TILE_M];
+            UNROLL(8)
+            for (int m = 0; m < TILE_M; m++)
+                r[m] = m < filters ? NAME(vload_masked)(from + m * w->w_k + j, first) : NAME(vzero)();
+            NAME(vtranspose)(TILE_M, r);
+            if (room == VL) {
+                UNROLL(8)
+                for (int m = 0; m < TILE_M; m++) NAME(vstore)(to + m * VL, r[m]);
+            } else {
+                memcpy(to, r, (size_t)(room * TILE_M) * sizeof(T));
+            }
+            to += room * TILE_M;
+        }
+    }
+}
+
+/* The weights of TILE_M filters from k0 on for one block of the reduction: channels c0 .. c1-1, taps t0 .. t1-1. */
+static void NAME(pack_filters)(const window *w, const T *weight, ptrdiff_t k0, ptrdiff_t t0, ptrdiff_t t1, ptrdiff_t c0,
+                               ptrdiff_t c1, T *to) {
+    const ptrdiff_t filters = smaller(TILE_M, w->k - k0);
+    if (t1 - t0 == w->taps && (w->w_c == w->taps || w->taps >= VL / 2) && NAME(taps_in_order)(w)) {
+        NAME(pack_rows)(w, weight, k0, c0, c1 - c0, to);
+        return;
+    }
+    for (ptrdiff_t c = c0; c < c1; c++)
+        for (ptrdiff_t t = t0; t < t1; t++, to += TILE_M) {
+            const T *from = weight + k0 * w->w_k + c * w->w_c + w->w_tap[t];
+            if (w->w_k == 1 && filters == TILE_M) {
+                memcpy(to, from, TILE_M * sizeof(T));
+                continue;
+            }
+            for (ptrdiff_t m = 0; m < filters; m++) to[m] = from[m * w->w_k];
+            for (ptrdiff_t m = filters; m < TILE_M; m++) to[m] = 0;
+        }
+}
+
+typedef struct {
+    const window *w;
+    const T *weight;
+    T *packed;
+} NAME(pack_job);
+
+static void NAME(pack_tile)(void *context, ptrdiff_t task, void *scratch) {
+    const NAME(pack_job) *job = context;
+    const window *w = job->w;
+    const ptrdiff_t tiles = divide_up(w->k, TILE_M), g = task / tiles, step = larger(1, TAPS_A_BLOCK(w));
+    T *to = job->packed + task * TILE_M * w->c * w->taps;
+    (void)scratch;
+    for (ptrdiff_t t = 0; t < w->taps; t += step) {
+        const ptrdiff_t stop = smaller(t + step, w->taps);
+        NAME(pack_filters)(w, job->weight + g * w->w_g, task % tiles * TILE_M, t, stop, 0, w->c, to);
+        to += (stop - t) * w->c * TILE_M;
+    }
+}
+
+static int NAME(dense_pack)(const window *w, const T *weight, T *packed) {
+    NAME(pack_job) job = {w, weight, packed};
+    return fc_parallel(w->groups * divide_up(w->k, TILE_M), (double)NAME(dense_packed_size)(w), 0, NAME(pack_tile),
+                       &job);
+}
