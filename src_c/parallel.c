@@ -1,7 +1,11 @@
-/* Threads: the only OpenMP of the code base; how many threads a loop gets, and what a forked child may do. */
+/* Threads: the only OpenMP of the code base; how many threads a loop gets, where they run, and what a forked child may do. */
+#ifdef __linux__
+#define _GNU_SOURCE /* sched_getcpu, CPU_CLR */
+#endif
 #include "parallel.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <time.h>
 #ifdef _OPENMP
@@ -61,7 +65,8 @@ typedef struct loop {
     void *context;
     ptrdiff_t tasks;
     atomic_ptrdiff_t next;
-    atomic_int stop;
+    atomic_int stop, finished; /* finished: threads that found no task left */
+    int cpu; /* where the calling thread runs, or -1 */
     char *scratch;
     size_t stride;
 } loop;
@@ -72,11 +77,35 @@ static long long now_ns(void) {
     return (long long)t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
+/* The kernel may wake a thread on the CPU of the caller while others idle. The two then take turns, a scheduler's slice of some
+   milliseconds each, and can stay together for long: every loop would wait for a slice. The thread moves away at once. */
+#ifdef __linux__
+static int current_cpu(void) { return sched_getcpu(); }
+
+static void leave_cpu(int cpu) {
+    cpu_set_t allowed, others;
+    if (cpu < 0 || sched_getcpu() != cpu || sched_getaffinity(0, sizeof allowed, &allowed)) return;
+    others = allowed;
+    CPU_CLR((size_t)cpu, &others);
+    if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof others, &others)) return;
+    (void)sched_setaffinity(0, sizeof allowed, &allowed);
+}
+#else
+static int current_cpu(void) { return -1; }
+static void leave_cpu(int cpu) { (void)cpu; }
+#endif
+
+/* Before OpenMP's own barrier, which spins for milliseconds: a thread that has not begun may need this CPU to do so. */
+static void wait_for_others(loop *l, int threads) {
+    for (int spins = 0; atomic_load_explicit(&l->finished, memory_order_acquire) < threads; spins++)
+        if (spins > 4000) sched_yield();
+}
+
 static void work_through(loop *l, int thread) {
     void *scratch = l->scratch ? l->scratch + (size_t)thread * l->stride : NULL;
     for (;;) {
         ptrdiff_t task = atomic_fetch_add_explicit(&l->next, 1, memory_order_relaxed);
-        if (task >= l->tasks || atomic_load_explicit(&l->stop, memory_order_relaxed)) return;
+        if (task >= l->tasks || atomic_load_explicit(&l->stop, memory_order_relaxed)) break;
         l->run(l->context, task, scratch);
         if (thread == 0 && interrupt_check) {
             const long long now = now_ns();
@@ -86,6 +115,7 @@ static void work_through(loop *l, int thread) {
             }
         }
     }
+    atomic_fetch_add_explicit(&l->finished, 1, memory_order_release);
 }
 
 int fc_parallel(ptrdiff_t tasks, double work, size_t scratch_bytes, fc_task *run, void *context) {
@@ -101,8 +131,14 @@ int fc_parallel(ptrdiff_t tasks, double work, size_t scratch_bytes, fc_task *run
     if (threads > 1) {
         pthread_once(&fork_once, watch_forks);
         atomic_store(&loops_ran, 1);
+        l.cpu = current_cpu();
 #pragma omp parallel num_threads((int)threads)
-        work_through(&l, omp_get_thread_num());
+        {
+            const int thread = omp_get_thread_num();
+            if (thread) leave_cpu(l.cpu);
+            work_through(&l, thread);
+            if (!thread) wait_for_others(&l, omp_get_num_threads());
+        }
     } else
 #endif
         work_through(&l, 0);
