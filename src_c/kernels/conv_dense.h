@@ -25,6 +25,7 @@ typedef struct {
     T *input; /* filters stay: [group][panel][block of the reduction] of input_block elements */
     ptrdiff_t input_block, pieces; /* pieces of the reduction a panel's gathering is cut into */
     ptrdiff_t together; /* filters stay: tiles a task */
+    int far; /* the output is too large for the caches */
 } NAME(dense_job);
 
 /* What a thread holds while it works: laid out in its scratch by dense_desk(). */
@@ -127,9 +128,9 @@ static void NAME(multiply_tile)(const NAME(dense_job) *job, const NAME(desk) *de
             end.add = desk->residual;
             end.add_row = TILE_PITCH;
         }
-        if (direct) /* lines that no prefetcher would have: each row of the tile is in a plane of its own */
+        if (direct && job->far) /* each row of the tile is in a plane of its own: no prefetcher would have the lines */
             for (ptrdiff_t m = 0; m < TILE_M; m++)
-                for (ptrdiff_t v = 0; v <= panel->vectors; v++) __builtin_prefetch(end.c + m * end.row + v * VL, 1);
+                for (ptrdiff_t v = 0; v < panel->vectors; v++) __builtin_prefetch(end.c + m * end.row + v * VL, 1);
     }
     if (panel->vectors) NAME(tile)[panel->vectors](block->count, a, b, desk->off, &end);
     if (panel->few) NAME(tile_few)(block->count, a, rows, desk->off, &end, panel->vectors * VL, panel->few);
@@ -279,6 +280,7 @@ static int NAME(dense)(const window *w, const T *x, const T *weight, const T *pa
     job.vectors = divide_up(pixels - job.few, VL);
     job.panels = larger(1, divide_up(job.vectors, TILE_V));
     job.tiles = divide_up(w->k, TILE_M);
+    job.far = pixels * w->groups * w->k * (ptrdiff_t)sizeof(T) > 4 * L2_BYTES;
     job.input_block = KC * (divide_up(job.vectors, job.panels) + (job.few > 0)) * VL + VL;
     const double work = (double)pixels * (double)(w->groups * w->k) * (double)(w->c * w->taps + 1);
     const double input = (double)(w->groups * job.panels * blocks) * (double)job.input_block * sizeof(T);
