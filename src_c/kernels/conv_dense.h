@@ -104,14 +104,19 @@ static void NAME(place_panel)(const window *w, NAME(panel) *p, run *runs) {
 
 /* A block of the reduction times one tile of filters; after the last block the tile is finished and stored. */
 static void NAME(multiply_tile)(const NAME(dense_job) *job, const NAME(desk) *desk, const NAME(panel) *panel,
-                                const NAME(block) *block, const T *rows, const T *a, ptrdiff_t g, ptrdiff_t i,
-                                T *partial) {
+                                const NAME(block) *block, const T *rows, const T *next_rows, const T *a,
+                                const T *next_a, ptrdiff_t g, ptrdiff_t i, T *partial) {
     const window *w = job->w;
     const ptrdiff_t k0 = i * TILE_M, filters = smaller(TILE_M, w->k - k0), channel = (g * w->k + k0) * w->y_c;
     const int last = block->done + block->count == w->c * w->taps, direct = panel->place >= 0 && filters == TILE_M;
     const T *b[TILE_V];
     NAME(tile_end)
-    end = {.c = partial, .row = TILE_PITCH, .partial = block->done ? partial : NULL, .partial_row = TILE_PITCH};
+    end = {.c = partial,
+           .row = TILE_PITCH,
+           .partial = block->done ? partial : NULL,
+           .partial_row = TILE_PITCH,
+           .next_a = next_a,
+           .next_b = next_rows};
     for (ptrdiff_t v = 0; v < TILE_V; v++) b[v] = rows + v * VL;
     if (last) {
         const T *add = job->end ? job->end->add : NULL;
@@ -157,10 +162,11 @@ static void NAME(dense_panel)(const NAME(dense_job) *job, const NAME(desk) *desk
             loads = NAME(plan_gather)(w, desk->runs, panel.run_count, panel.row / VL, block.t0, block.t1, desk->loads);
         NAME(gather)(w, job->x + g * w->c * w->x_c, block.c0, block.c1, block.t1 - block.t0, desk->loads, loads,
                      panel.row, desk->block);
-        for (ptrdiff_t tile = tile0; tile < tile1; tile++)
-            NAME(multiply_tile)(job, desk, &panel, &block, desk->block,
-                                job->packed + ((g * job->tiles + tile) * depth + block.done) * TILE_M, g, tile,
+        for (ptrdiff_t tile = tile0; tile < tile1; tile++) {
+            const T *a = job->packed + ((g * job->tiles + tile) * depth + block.done) * TILE_M;
+            NAME(multiply_tile)(job, desk, &panel, &block, desk->block, desk->block, a, a + depth * TILE_M, g, tile,
                                 desk->partial + (tile - tile0) * TILE_M * TILE_PITCH);
+        }
     }
 }
 
@@ -229,9 +235,10 @@ static void NAME(filters_task)(void *context, ptrdiff_t task, void *scratch) {
             for (ptrdiff_t tile = first; tile < stop; tile++) {
                 const T *a = job->packed ? job->packed + ((g * job->tiles + tile) * depth + block.done) * TILE_M
                                          : desk.weight + (tile - first) * KC * TILE_M;
-                NAME(multiply_tile)(job, &desk, &panel, &block,
-                                    job->input + ((g * job->panels + p) * blocks + i) * job->input_block, a, g, tile,
-                                    desk.partial + (p * job->together + tile - first) * TILE_M * TILE_PITCH);
+                const T *rows = job->input + ((g * job->panels + p) * blocks + i) * job->input_block;
+                const T *next = rows + blocks * job->input_block + (tile - first) * KC * (64 / (ptrdiff_t)sizeof(T));
+                NAME(multiply_tile)(job, &desk, &panel, &block, rows, next, a, a + (job->packed ? depth : KC) * TILE_M,
+                                    g, tile, desk.partial + (p * job->together + tile - first) * TILE_M * TILE_PITCH);
             }
         }
     }

@@ -127,9 +127,13 @@ static void NAME(sum_set)(const NAME(grad_weight_job) *job, const NAME(chunk) *c
     for (ptrdiff_t p = 0; p < chunk->pixels; p += NAME(RUN))
         for (ptrdiff_t tile = 0; tile < job->tiles; tile++) {
             T *to = sums + ((plane * job->tiles + tile) * job->sets + set) * TILE_M * TILE_LANES;
-            const NAME(tile_end) end = {
-                .c = to, .row = TILE_LANES, .partial = first && p == 0 ? NULL : to, .partial_row = TILE_LANES};
             const T *a = chunk->packed + ((plane * job->tiles + tile) * job->room + p) * TILE_M;
+            const NAME(tile_end) end = {.c = to,
+                                        .row = TILE_LANES,
+                                        .partial = first && p == 0 ? NULL : to,
+                                        .partial_row = TILE_LANES,
+                                        .next_a = a + job->room * TILE_M,
+                                        .next_b = b[0]};
             NAME(tile)[vectors](smaller(NAME(RUN), chunk->pixels - p), a, b, chunk->off + p, &end);
         }
 }

@@ -23,7 +23,8 @@ typedef struct {
     ptrdiff_t depth; /* channels a pass over the input */
     ptrdiff_t splits; /* tiles stay: tasks a block; filters stay: pieces of channels a block */
     T *input; /* filters stay: [group][block - first_block][point][channel][lane] */
-    T *u; /* tiles stay: [group][group of filters][point][tile][channel][TILE_M], u_pitch from point to point */
+    T *u; /* tiles stay: [group][group of filters] of what filters() writes */
+    ptrdiff_t wave; /* filters stay: blocks whose input is transformed at a time */
     ptrdiff_t first_block, last_block; /* of this wave: the blocks whose input is there */
     /* Elements between points: no multiples of 4096 bytes, which would share a set of the cache. */
     ptrdiff_t input_pitch, u_pitch, product_pitch;
@@ -77,18 +78,23 @@ static ptrdiff_t WINO(plan_block)(const WINO(job) *job, const WINO(block) *block
     return WINO(plan_tiles)(job->w, &job->grid, job->taps, block->first, count, runs);
 }
 
-/* The transformed weight of one register tile of filters, channels c0 .. c1-1, to u. */
-static void WINO(filters)(const WINO(job) *job, ptrdiff_t g, ptrdiff_t tile, ptrdiff_t c0, ptrdiff_t c1, T *rows, T *u,
-                          ptrdiff_t pitch) {
+/* The transformed weight of register tile `i` of the `tiles` ones from `first` on, channels c0 .. c1-1. u: [point][KC channels][tile]
+   [channel][TILE_M], the order in which it is read. */
+static void WINO(filters)(const WINO(job) *job, ptrdiff_t g, ptrdiff_t first, ptrdiff_t tiles, ptrdiff_t i,
+                          ptrdiff_t c0, ptrdiff_t c1, T *rows, T *u) {
     const window *w = job->w;
-    for (ptrdiff_t c = c0; c < c1; c += WINO_ROWS) {
-        const ptrdiff_t count = smaller(WINO_ROWS, c1 - c);
-        const T *from = rows;
-        if (job->packed)
-            from = job->packed + ((g * job->tiles + tile) * w->c + c) * 9 * TILE_M;
-        else
-            NAME(pack_rows)(w, job->weight + g * w->w_g, tile * TILE_M, c, count, rows);
-        WINO(transform_weight)(job->taps, from, count, u + (c - c0) * TILE_M, pitch);
+    for (ptrdiff_t block = c0; block < c1; block += KC) {
+        const ptrdiff_t stop = smaller(c1, block + KC);
+        T *to = u + ((block - c0) * tiles + i * (stop - block)) * TILE_M;
+        for (ptrdiff_t c = block; c < stop; c += WINO_ROWS) {
+            const ptrdiff_t count = smaller(WINO_ROWS, stop - c);
+            const T *from = rows;
+            if (job->packed)
+                from = job->packed + ((g * job->tiles + first + i) * w->c + c) * 9 * TILE_M;
+            else
+                NAME(pack_rows)(w, job->weight + g * w->w_g, (first + i) * TILE_M, c, count, rows);
+            WINO(transform_weight)(job->taps, from, count, to + (c - block) * TILE_M, job->u_pitch);
+        }
     }
 }
 
@@ -100,12 +106,19 @@ static void WINO(multiply)(const WINO(job) *job, const WINO(desk) *desk, const T
         for (ptrdiff_t c = c0; c < c1; c += KC) {
             const T *b[TILE_V], *row = input + p * job->input_pitch + c * block->rows * VL;
             const ptrdiff_t count = smaller(KC, c1 - c);
+            /* What is multiplied next: the next channels, else the next point. */
+            const T *next =
+                c + KC < c1 ? row + KC * block->rows * VL : input + (p + 1) * job->input_pitch + c0 * block->rows * VL;
             for (ptrdiff_t v = 0; v < TILE_V; v++) b[v] = row + v * VL;
             for (ptrdiff_t i = 0; i < tiles; i++) {
-                const T *a = u + p * job->u_pitch + (i * job->depth + c - c0) * TILE_M;
+                const T *a = u + p * job->u_pitch + ((c - c0) * tiles + i * count) * TILE_M;
                 T *to = product + p * job->product_pitch + i * TILE_M * job->lanes;
-                const NAME(tile_end) end = {
-                    .c = to, .row = job->lanes, .partial = c ? to : NULL, .partial_row = job->lanes};
+                const NAME(tile_end) end = {.c = to,
+                                            .row = job->lanes,
+                                            .partial = c ? to : NULL,
+                                            .partial_row = job->lanes,
+                                            .next_a = a + count * TILE_M,
+                                            .next_b = next + i * KC * (64 / (ptrdiff_t)sizeof(T))};
                 if (block->vectors) NAME(tile)[block->vectors](count, a, b, desk->off, &end);
                 if (block->few) NAME(tile_few)(count, a, row, desk->off, &end, block->vectors * VL, block->few);
             }
@@ -127,9 +140,10 @@ static void WINO(finish)(const WINO(job) *job, const WINO(desk) *desk, ptrdiff_t
 
 static void WINO(weight_task)(void *context, ptrdiff_t task, void *scratch) {
     const WINO(job) *job = context;
-    const ptrdiff_t c = job->w->c, g = task / job->tiles, tile = task % job->tiles;
-    T *u = job->u + (g * job->groups + tile / job->group) * WINO_POINTS * job->u_pitch;
-    WINO(filters)(job, g, tile, 0, c, scratch, u + tile % job->group * c * TILE_M, job->u_pitch);
+    const ptrdiff_t g = task / job->tiles, tile = task % job->tiles, group = tile / job->group;
+    const ptrdiff_t first = group * job->group, together = smaller(job->group, job->tiles - first);
+    T *u = job->u + (g * job->groups + group) * WINO_POINTS * job->u_pitch;
+    WINO(filters)(job, g, first, together, tile - first, 0, job->w->c, scratch, u);
 }
 
 static void WINO(block_task)(void *context, ptrdiff_t task, void *scratch) {
@@ -192,8 +206,7 @@ static void WINO(filter_task)(void *context, ptrdiff_t task, void *scratch) {
                     together = (task % job->groups + 1) * job->tiles / job->groups - first;
     for (ptrdiff_t c0 = 0; c0 < w->c; c0 += job->depth) {
         const ptrdiff_t c1 = smaller(w->c, c0 + job->depth);
-        for (ptrdiff_t i = 0; i < together; i++)
-            WINO(filters)(job, g, first + i, c0, c1, desk.rows, desk.u + i * job->depth * TILE_M, job->u_pitch);
+        for (ptrdiff_t i = 0; i < together; i++) WINO(filters)(job, g, first, together, i, c0, c1, desk.rows, desk.u);
         for (ptrdiff_t b = 0; b < wave; b++) {
             const WINO(block) block = WINO(block_at)(job, job->first_block + b);
             const T *input = job->input + (g * wave + b) * WINO_POINTS * job->input_pitch;
@@ -209,10 +222,9 @@ static void WINO(filter_task)(void *context, ptrdiff_t task, void *scratch) {
 /* In waves of blocks whose transformed input fits into WINO_INPUT_BYTES. */
 static int WINO(filters_stay)(WINO(job) *job, double work) {
     const window *w = job->w;
-    const ptrdiff_t block = w->groups * WINO_POINTS * job->input_pitch * (ptrdiff_t)sizeof(T);
-    const ptrdiff_t wave = smaller(job->blocks, larger(1, WINO_INPUT_BYTES / block)),
-                    waves = divide_up(job->blocks, wave);
-    job->input = fc_alloc((size_t)divide_up(job->blocks, waves), (size_t)block);
+    const ptrdiff_t waves = divide_up(job->blocks, job->wave);
+    job->input = fc_alloc((size_t)(divide_up(job->blocks, waves) * w->groups * WINO_POINTS),
+                          (size_t)job->input_pitch * sizeof(T));
     int status = job->input ? FC_OK : FC_NO_MEMORY;
     for (ptrdiff_t i = 0; i < waves && status == FC_OK; i++) {
         job->first_block = i * job->blocks / waves;
@@ -249,26 +261,30 @@ static int WINO(redo_directly)(const WINO(job) *job) {
 static inline ptrdiff_t WINO(pitch)(ptrdiff_t elements) { return elements + 64 / (ptrdiff_t)sizeof(T); }
 
 /* How the work is cut where filters stay: as many register tiles of filters as let their weight and the products stay in the
-   second-level cache, but some TASKS of them at least. */
+   second-level cache, in passes of KC channels if that lets more of them stay (but then the products of all blocks of a wave have to
+   wait), and some TASKS of them at least. */
 static void WINO(cut_filters)(WINO(job) *job) {
     enum { TASKS = 16 };
     const window *w = job->w;
     const ptrdiff_t room = L2_BYTES / 10 * 9 / (WINO_POINTS * TILE_M * (ptrdiff_t)sizeof(T));
+    const ptrdiff_t input = w->groups * WINO_POINTS * job->input_pitch * (ptrdiff_t)sizeof(T); /* bytes a block */
+    const ptrdiff_t longest = larger(1, (room / WINO_LEAST - KC) / job->lanes); /* blocks a wave of passes */
+    job->wave = smaller(job->blocks, larger(1, WINO_INPUT_BYTES / input));
     job->depth = w->c;
     job->group = room / (w->c + job->lanes);
-    if (job->group < 2 && w->c > KC) { /* in passes: then the products of all blocks have to wait */
-        const ptrdiff_t lanes = job->blocks * job->lanes;
+    if (job->group < WINO_LEAST && w->c > KC && room / (KC + smaller(job->wave, longest) * job->lanes) > job->group) {
+        job->wave = smaller(job->wave, longest);
         job->depth = KC;
-        job->group = room / (KC + lanes);
+        job->group = room / (KC + job->wave * job->lanes);
     }
     const ptrdiff_t tasks = divide_up(TASKS, w->groups);
     job->group = larger(1, smaller(job->group, job->tiles / tasks));
     job->groups = divide_up(job->tiles, job->group);
-    job->splits = smaller(divide_up(w->c, 8), divide_up(TASKS, w->groups * job->blocks));
+    job->splits = smaller(divide_up(w->c, 8), divide_up(TASKS, w->groups * job->wave));
 }
 
 static int WINO(filters_should_stay)(const WINO(job) *job) {
-    enum { LIMIT_BYTES = 32 << 20 }; /* for the transformed weight */
+    enum { LIMIT_BYTES = 48 << 20 }; /* for the transformed weight */
     const window *w = job->w;
     const double weight = (double)w->groups * (double)w->k * (double)w->c * WINO_POINTS * sizeof(T);
     return w->n * window_pixels(&job->grid) < w->k || weight > LIMIT_BYTES;

@@ -17,6 +17,9 @@ typedef struct {
     ptrdiff_t add_row;
     ptrdiff_t activation;
     T slope;
+    /* What the next calls will read, fetched meanwhile: TILE_M elements of next_a (to the first-level cache) and a line of next_b (to
+       the second) a step. Any address will do where nothing is known. */
+    const T *next_a, *next_b;
 } NAME(tile_end);
 
 #define TILE_LANES (TILE_V * VL)
@@ -48,8 +51,12 @@ INLINE void NAME(tile_of)(const int vectors, ptrdiff_t count, const T *restrict 
         UNROLL(3)
         for (int v = 0; v < vectors; v++) sum[m][v] = NAME(vzero)();
     }
+    const T *next_a = end->next_a;
+    const char *next_b = (const char *)end->next_b;
     for (ptrdiff_t j = 0; j < count; j++) {
         V x[TILE_V];
+        __builtin_prefetch(next_a + j * TILE_M, 0, 3);
+        __builtin_prefetch(next_b + j * 64, 0, 2);
         const ptrdiff_t o = off[j];
         x[0] = NAME(vload)(b0 + o);
         if (vectors > 1) x[1] = NAME(vload)(b1 + o);

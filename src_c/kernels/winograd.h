@@ -19,6 +19,7 @@
 #define WINO_PATCH (TILE_PITCH + VL) /* elements between two columns waiting for the second transform of the input */
 #define WINO_ROWS ((ptrdiff_t)(TILE_M * 2)) /* channels whose weight waits for its transform */
 #define WINO_GROUP ((ptrdiff_t)4) /* register tiles of filters that stay while the input passes over them */
+#define WINO_LEAST ((ptrdiff_t)3) /* of them that should stay where they do, for the input comes from far */
 #define WINO_INPUT_BYTES ((ptrdiff_t)32 << 20) /* of transformed input at a time */
 #endif
 
