@@ -120,6 +120,10 @@ static void WINO(multiply)(const WINO(job) *job, const WINO(desk) *desk, const T
                                             .next_a = a + count * TILE_M,
                                             .next_b = next + i * KC * (64 / (ptrdiff_t)sizeof(T))};
                 if (block->vectors) NAME(tile)[block->vectors](count, a, b, desk->off, &end);
+                if (block->few &&
+                    c == 0) /* the lanes that tile_few leaves alone take part in the check for finite results */
+                    for (ptrdiff_t m = 0; m < TILE_M; m++)
+                        NAME(vstore)(to + m * job->lanes + block->vectors * VL, NAME(vzero)());
                 if (block->few) NAME(tile_few)(count, a, row, desk->off, &end, block->vectors * VL, block->few);
             }
         }
