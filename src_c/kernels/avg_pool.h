@@ -193,13 +193,6 @@ INLINE void NAME(spread_down)(const NAME(avg_pool_call) *m, ptrdiff_t plane, SPA
     }
 }
 
-INLINE void NAME(store_some)(T *p, ptrdiff_t n, V v) {
-    if (n >= VL)
-        NAME(vstore)(p, v);
-    else if (n > 0)
-        NAME(vstore_first)(p, n, v);
-}
-
 /* dx[w] = the sum of down[q] over the windows that hold column w: those w = stride * q - pad + s. */
 INLINE void NAME(spread_across)(const fc_pool *g, const T *down, T *dx) {
     const ptrdiff_t W = g->in[2], Q = g->out[2], S = g->kernel[2], stride = g->stride[2], pad = g->pad[2];

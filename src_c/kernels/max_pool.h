@@ -22,19 +22,21 @@ typedef struct NAME(running) {
     CHOICE nan;
 } NAME(running);
 
-INLINE void NAME(keep_max)(V x, TI number, NAME(running) *m, const int with_taps, const int exact) {
+/* Another value of every window, whose tap is tap + number. */
+INLINE void NAME(keep_max)(V x, VI tap, VI number, NAME(running) *m, const int with_taps, const int exact) {
+    if (!exact) m->nan |= NAME(vunordered)(x, m->best);
     if (exact) {
         const CHOICE better = NAME(vbeats)(x, m->best);
         m->best = NAME(vpick)(better, x, m->best);
-        m->tap = NAME(vpick_int)(better, NAME(vset_int)(number), m->tap);
+        m->tap = NAME(vpick_sum)(better, tap, number, m->tap);
         return;
     }
-    if (with_taps) m->tap = NAME(vpick_int)(NAME(vgreater)(x, m->best), NAME(vset_int)(number), m->tap);
+    if (with_taps) m->tap = NAME(vpick_sum)(NAME(vgreater)(x, m->best), tap, number, m->tap);
     m->best = NAME(vlarger)(x, m->best);
 }
 
 /* How columns q, q+1, ... of a row of windows find their elements: neighbours (stride 1), every second element (stride 2,
-   dilation 1: even and odd lanes serve two taps), or, first all columns of the input down the windows, then one by one. */
+   dilation 1: even and odd lanes serve two taps), or one by one. */
 enum NAME(columns) { NAME(ADJACENT) = 1, NAME(ALTERNATE) = 2, NAME(SINGLE) = 0 };
 
 /* Elements at, at + 1, ... of a row; at an edge -infinity, which replaces nothing, outside 0 <= element < w. */
@@ -43,58 +45,72 @@ INLINE V NAME(load_row)(const T *p, ptrdiff_t at, ptrdiff_t w, const int edge) {
     return NAME(vload_or)(p + at, NAME(mask_range)(-at, w - at), NAME(vset)((T)-INFINITY));
 }
 
-/* Tap s (and, of ALTERNATE columns, tap s + 1 if it exists) of one row p of the windows whose first column is at element `at`. */
-INLINE void NAME(max_taps)(const fc_pool *g, const T *p, ptrdiff_t at, ptrdiff_t s, ptrdiff_t S, TI number,
-                           NAME(running) *m, const int columns, const int edge, const int with_taps, const int exact) {
-    const ptrdiff_t w = g->in[2];
-    const TI ns = number + (TI)s;
-    if (columns == NAME(ALTERNATE)) {
-        /* A last tap without a partner lies in the odd lanes from one element before: nothing behind the row is read. */
-        const ptrdiff_t e = s + 1 < S ? at + s : at + s - 1;
-        const V a = NAME(load_row)(p, e, w, edge), b = NAME(load_row)(p, e + VL, w, edge);
-        if (!exact) m->nan |= NAME(vunordered)(a, b);
-        if (s + 1 < S) NAME(keep_max)(NAME(veven)(a, b), ns, m, with_taps, exact);
-        NAME(keep_max)(NAME(vodd)(a, b), s + 1 < S ? ns + 1 : ns, m, with_taps, exact);
-        return;
+/* The elements of the windows at element `at` and every stride from there, tap by tap a vector. */
+INLINE void NAME(pick_row)(const fc_pool *g, const T *p, ptrdiff_t at, T *picked) {
+    for (ptrdiff_t s = 0; s < g->kernel[2]; s++, picked += VL) {
+        ptrdiff_t w = at + s * g->dilation[2];
+        for (ptrdiff_t i = 0; i < VL; i++, w += g->stride[2]) picked[i] = w >= 0 && w < g->in[2] ? p[w] : (T)-INFINITY;
     }
-    const V v = NAME(load_row)(p, at + s * g->dilation[2], w, edge);
-    if (!exact) m->nan |= NAME(vunordered)(v, v);
-    NAME(keep_max)(v, ns, m, with_taps, exact);
 }
 
-/* One vector of windows: rows t, r of the window are depth_step and row_step apart from p; `number` is the first row's tap. */
-INLINE void NAME(max_block)(const fc_pool *g, const T *p, ptrdiff_t nt, ptrdiff_t nr, ptrdiff_t at, TI number,
-                            NAME(running) *m, const int columns, const ptrdiff_t fixed_s, const int edge,
-                            const int with_taps, const int exact) {
-    const ptrdiff_t S = fixed_s ? fixed_s : g->kernel[2], step = columns == NAME(ALTERNATE) ? 2 : 1;
-    const ptrdiff_t row_step = g->dilation[1] * g->in[2], depth_step = g->dilation[0] * g->in[1] * g->in[2];
-    const TI row_taps = (TI)(fixed_s > 1 ? fixed_s : g->kernel[2]); /* fixed_s 1: the first tap of each row alone */
-    for (ptrdiff_t t = 0; t < nt; t++, p += depth_step, number += (TI)g->kernel[1] * row_taps) {
-        const T *row = p;
-        TI n = number;
-        for (ptrdiff_t r = 0; r < nr; r++, row += row_step, n += row_taps) {
-            if (fixed_s) {
-                UNROLL(3)
-                for (ptrdiff_t s = 0; s < fixed_s; s += step)
-                    NAME(max_taps)(g, row, at, s, S, n, m, columns, edge, with_taps, exact);
-            } else {
-                for (ptrdiff_t s = 0; s < S; s += step)
-                    NAME(max_taps)(g, row, at, s, S, n, m, columns, edge, with_taps, exact);
-            }
+/* The best in one row p of the input of the windows whose first column is at element `at`; taps are those of the row, `first` the
+   first inside. `picked`: S vectors of scratch for SINGLE columns. */
+INLINE NAME(running) NAME(max_across)(const fc_pool *g, const T *p, ptrdiff_t at, VI first, T *picked,
+                                      const int columns, const int edge, const int with_taps, const int exact) {
+    const ptrdiff_t S = g->kernel[2], w = g->in[2];
+    const VI none = NAME(vset_int)(0);
+    NAME(running) m = {.tap = first, .nan = NAME(vgreater)(NAME(vzero)(), NAME(vzero)())};
+#define KEEP(x, s) NAME(keep_max)(x, NAME(vset_int)((TI)(s)), none, &m, with_taps, exact)
+    if (columns == NAME(SINGLE)) {
+        NAME(pick_row)(g, p, at, picked);
+        m.best = NAME(vload)(picked);
+        for (ptrdiff_t s = 1; s < S; s++) KEEP(NAME(vload)(picked + s * VL), s);
+    } else if (columns == NAME(ADJACENT)) {
+        m.best = NAME(load_row)(p, at, w, edge);
+        for (ptrdiff_t s = 1; s < S; s++) KEEP(NAME(load_row)(p, at + s * g->dilation[2], w, edge), s);
+    } else {
+        V a = NAME(load_row)(p, at, w, edge), b = NAME(load_row)(p, at + VL, w, edge);
+        m.best = NAME(veven)(a, b);
+        KEEP(NAME(vodd)(a, b), 1);
+        for (ptrdiff_t s = 2; s < S; s += 2) {
+            /* A last tap without a partner lies in the odd lanes from one element before: nothing behind the row is read. */
+            const ptrdiff_t e = s + 1 < S ? at + s : at + s - 1;
+            a = NAME(load_row)(p, e, w, edge);
+            b = NAME(load_row)(p, e + VL, w, edge);
+            if (s + 1 < S) KEEP(NAME(veven)(a, b), s);
+            KEEP(NAME(vodd)(a, b), s + 1 < S ? s + 1 : s);
         }
     }
+#undef KEEP
+    if (!exact && S == 1) m.nan |= NAME(vunordered)(m.best, m.best);
+    return m;
 }
 
-/* The same with NaNs about: rare, so out of line, and one form for all windows. */
-static __attribute__((noinline)) void NAME(max_block_exact)(const fc_pool *g, const T *p, ptrdiff_t nt, ptrdiff_t nr,
-                                                            ptrdiff_t at, ptrdiff_t number, NAME(running) *m,
-                                                            int columns) {
-    if (columns == NAME(ALTERNATE))
-        NAME(max_block)(g, p, nt, nr, at, (TI)number, m, NAME(ALTERNATE), 0, 1, 1, 1);
-    else if (columns == NAME(ADJACENT))
-        NAME(max_block)(g, p, nt, nr, at, (TI)number, m, NAME(ADJACENT), 0, 1, 1, 1);
-    else
-        NAME(max_block)(g, p, nt, nr, at, (TI)number, m, NAME(ADJACENT), 1, 1, 1, 1);
+/* The whole windows at row `at` and columns q, q+1, ... with NaNs about: rare, so out of line and from the input alone. */
+static __attribute__((noinline)) NAME(running)
+    NAME(max_exact)(const NAME(max_pool_call) *c, PLACE at, ptrdiff_t q, VI first, T *picked, int columns) {
+    const fc_pool *g = c->g;
+    const SPAN t = NAME(taps_inside)(g, 0, at.depth), r = NAME(taps_inside)(g, 1, at.height);
+    const ptrdiff_t depth = NAME(window_start)(g, 0, at.depth), height = NAME(window_start)(g, 1, at.height);
+    const ptrdiff_t start = NAME(window_start)(g, 2, q);
+    NAME(running) m = {NAME(vzero)(), first, NAME(vgreater)(NAME(vzero)(), NAME(vzero)())};
+    for (ptrdiff_t i = t.first; i < t.last; i++)
+        for (ptrdiff_t j = r.first; j < r.last; j++) {
+            const ptrdiff_t d = depth + i * g->dilation[0], h = height + j * g->dilation[1];
+            const T *row = c->x + ((at.plane * g->in[0] + d) * g->in[1] + h) * g->in[2];
+            const NAME(running) one =
+                columns == NAME(ALTERNATE)  ? NAME(max_across)(g, row, start, first, picked, NAME(ALTERNATE), 1, 1, 1)
+                : columns == NAME(ADJACENT) ? NAME(max_across)(g, row, start, first, picked, NAME(ADJACENT), 1, 1, 1)
+                                            : NAME(max_across)(g, row, start, first, picked, NAME(SINGLE), 1, 1, 1);
+            const VI taps = NAME(vset_int)((TI)((i * g->kernel[1] + j) * g->kernel[2]));
+            if (i == t.first && j == r.first) {
+                m.best = one.best;
+                m.tap = one.tap + taps;
+            } else {
+                NAME(keep_max)(one.best, one.tap, taps, &m, 1, 1);
+            }
+        }
+    return m;
 }
 
 /* Tap numbers to flat plane indices: taps[i] belongs to the window whose first tap lies at base + i * step. */
@@ -121,111 +137,113 @@ INLINE void NAME(store_taps)(const NAME(max_pool_call) *m, ptrdiff_t n, ptrdiff_
         for (ptrdiff_t i = 0; i < n; i++) m->taps32[to + i] = (int32_t)taps[i];
 }
 
-/* Output rows of NCHW planes, a vector of columns at a time. `taps` holds a row of whole vectors. */
-INLINE void NAME(max_pool_rows)(const NAME(max_pool_call) *m, ptrdiff_t task, TI *taps, const int columns,
-                                const ptrdiff_t fixed_s, const int with_taps) {
+/* Rows of the input that windows share are searched once: what was found stays in a ring of `slots` rows (a power of two, for
+   each depth of a window), input row h in slot h % slots. */
+typedef struct NAME(ring) {
+    T *best;
+    TI *tap;
+    ptrdiff_t slots, pitch;
+} NAME(ring);
+
+/* What a thread needs: the ring, one row of tap numbers before they become indices, and the elements of pick_row. */
+typedef struct NAME(max_desk) {
+    NAME(ring) ring;
+    TI *taps;
+    T *picked;
+} NAME(max_desk);
+
+INLINE size_t NAME(max_lay_out)(const fc_pool *g, int columns, void *scratch, NAME(max_desk) *desk) {
+    enum { RING_BYTES = 1 << 18 };
+    const ptrdiff_t pitch = NAME(whole_vectors)(g->out[2]);
+    ptrdiff_t slots = 1;
+    while (slots < g->kernel[1]) slots *= 2;
+    const int shared = g->kernel[1] > g->stride[1] && g->dilation[1] == 1 && g->out[1] > 1;
+    if (!shared || slots * g->kernel[0] > RING_BYTES / (2 * pitch * (ptrdiff_t)sizeof(T))) slots = 0;
+    const ptrdiff_t size = slots * g->kernel[0] * pitch, picked = columns == NAME(SINGLE) ? g->kernel[2] * VL : 0;
+    if (desk) {
+        T *at = scratch;
+        desk->ring = (NAME(ring)){at, (TI *)(void *)(at + size), slots, pitch};
+        desk->taps = desk->ring.tap + size;
+        desk->picked = (T *)(void *)(desk->taps + pitch);
+    }
+    return (size_t)(2 * size + pitch + picked) * sizeof(T);
+}
+
+/* Output rows of NCHW planes, a vector of columns at a time. */
+INLINE void NAME(max_pool_rows)(const NAME(max_pool_call) *m, ptrdiff_t task, void *scratch, const int columns,
+                                const int with_taps) {
     const fc_pool *g = m->g;
-    const ptrdiff_t S = fixed_s ? fixed_s : g->kernel[2], Q = g->out[2], W = g->in[2];
+    const ptrdiff_t S = g->kernel[2], Q = g->out[2], W = g->in[2];
     const ptrdiff_t last_row = NAME(smaller)((task + 1) * m->a_task, m->rows);
     /* Elements from `start` on that an unmasked block reads. */
     const ptrdiff_t reads = columns == NAME(ALTERNATE) ? S - 2 + 2 * VL : (S - 1) * g->dilation[2] + VL;
     const int bytes = m->taps8 != NULL;
+    const VI row_taps = NAME(vset_int)((TI)S), no_taps = NAME(vset_int)(0);
+    NAME(max_desk) desk;
+    (void)NAME(max_lay_out)(g, columns, scratch, &desk);
+    const NAME(ring) ring = desk.ring;
+    ptrdiff_t found = 0; /* rows of the input below this are in the ring */
+    int nan = 0; /* one was seen in this plane, and may lie in the ring */
     PLACE at = NAME(place_of)(task * m->a_task, g->out);
     for (ptrdiff_t row = task * m->a_task; row < last_row; row++, NAME(next_place)(&at, g->out)) {
         const SPAN t = NAME(taps_inside)(g, 0, at.depth), r = NAME(taps_inside)(g, 1, at.height);
         const ptrdiff_t depth = NAME(window_start)(g, 0, at.depth), height = NAME(window_start)(g, 1, at.height);
+        const ptrdiff_t h0 = height + r.first * g->dilation[1], h1 = height + r.last * g->dilation[1];
         const T *plane = m->x + at.plane * NAME(volume)(g->in);
-        const T *p = plane + ((depth + t.first * g->dilation[0]) * g->in[1] + height + r.first * g->dilation[1]) * W;
-        const TI number = (TI)((t.first * g->kernel[1] + r.first) * S);
+        const T *p = plane + ((depth + t.first * g->dilation[0]) * g->in[1] + h0) * W;
+        const ptrdiff_t number = (t.first * g->kernel[1] + r.first) * S;
+        if (at.height == 0) found = nan = 0;
         for (ptrdiff_t q = 0; q < Q; q += VL) {
             if (Q - q < VL && Q >= VL)
                 q = Q - VL; /* the last block overlaps the one before rather than being partial */
-            const ptrdiff_t start = NAME(window_start)(g, 2, q), lanes = Q - q, nt = t.last - t.first,
-                            nr = r.last - r.first;
-            NAME(running) max = {NAME(vset)((T)-INFINITY), NAME(vset_int)(number),
-                                 NAME(vgreater)(NAME(vzero)(), NAME(vzero)())};
-            if (with_taps) max.tap += *(const NAME(loose_vector_int) *)(m->first_s + q);
-            const VI first = max.tap;
-            if (start >= 0 && start + reads <= W)
-                NAME(max_block)(g, p, nt, nr, start, number, &max, columns, fixed_s, 0, with_taps, 0);
-            else
-                NAME(max_block)(g, p, nt, nr, start, number, &max, columns, fixed_s, 1, with_taps, 0);
-            if (NAME(vany)(max.nan)) {
-                NAME(running) exact = {NAME(vset)((T)-INFINITY), first, max.nan};
-                NAME(max_block_exact)(g, p, nt, nr, start, (ptrdiff_t)number, &exact, columns);
-                max = exact;
+            const ptrdiff_t start = NAME(window_start)(g, 2, q), lanes = Q - q;
+            const int edge = start < 0 || start + reads > W;
+            const VI first = with_taps ? NAME(vload_int)(m->first_s + q) : no_taps;
+            NAME(running) max = {.nan = NAME(vgreater)(NAME(vzero)(), NAME(vzero)())};
+            VI taps = NAME(vset_int)((TI)number);
+            for (ptrdiff_t i = 0; i < t.last - t.first; i++) {
+                const T *x = p + i * g->dilation[0] * g->in[1] * W;
+                for (ptrdiff_t h = h0; h < h1; h += g->dilation[1], x += g->dilation[1] * W, taps += row_taps) {
+                    const ptrdiff_t place = (i * ring.slots + (h & (ring.slots - 1))) * ring.pitch + q;
+                    NAME(running) one;
+                    if (h < found) {
+                        one.best = NAME(vload)(ring.best + place);
+                        if (with_taps) one.tap = NAME(vload_int)(ring.tap + place);
+                    } else {
+                        if (edge)
+                            one = NAME(max_across)(g, x, start, first, desk.picked, columns, 1, with_taps, 0);
+                        else
+                            one = NAME(max_across)(g, x, start, first, desk.picked, columns, 0, with_taps, 0);
+                        max.nan |= one.nan;
+                        if (ring.slots) NAME(vstore)(ring.best + place, one.best);
+                        if (ring.slots && with_taps) NAME(vstore_int)(ring.tap + place, one.tap);
+                    }
+                    if (i == 0 && h == h0) {
+                        max.best = one.best;
+                        max.tap = one.tap + taps;
+                    } else {
+                        const CHOICE greater = NAME(vgreater)(one.best, max.best);
+                        if (with_taps) max.tap = NAME(vpick_sum)(greater, one.tap, taps, max.tap);
+                        max.best = NAME(vlarger)(one.best, max.best);
+                    }
+                }
+                taps += NAME(vset_int)((TI)((g->kernel[1] - (r.last - r.first)) * S));
             }
-            if (lanes >= VL)
-                NAME(vstore)(m->y + row * Q + q, max.best);
-            else
-                NAME(vstore_first)(m->y + row * Q + q, lanes, max.best);
+            if (nan || NAME(vany)(max.nan)) {
+                nan = 1;
+                max = NAME(max_exact)(m, at, q, first, desk.picked, columns);
+            }
+            NAME(store_some)(m->y + row * Q + q, lanes, max.best);
             if (with_taps && bytes) NAME(store_bytes)(m->taps8 + row * Q + q, max.tap, lanes);
-            if (with_taps && !bytes) *(NAME(loose_vector_int) *)(taps + q) = max.tap;
+            if (with_taps && !bytes) NAME(vstore_int)(desk.taps + q, max.tap);
         }
+        if (ring.slots) found = h1;
         if (with_taps && !bytes)
-            NAME(store_taps)(m, Q, (depth * g->in[1] + height) * W - g->pad[2], g->stride[2], taps, row * Q);
+            NAME(store_taps)(m, Q, (depth * g->in[1] + height) * W - g->pad[2], g->stride[2], desk.taps, row * Q);
     }
 }
 
-/* Output rows of NCHW planes of any stride: the best of each input column down the windows by vectors, then across them one by
-   one. Of equals, and of NaNs, the one with the smaller tap number is the first in row-major order. */
-INLINE void NAME(max_pool_across)(const NAME(max_pool_call) *m, const T *value, const TI *number, T *y, TI *taps) {
-    const fc_pool *g = m->g;
-    for (ptrdiff_t q = 0; q < g->out[2]; q++) {
-        const SPAN s = NAME(taps_inside)(g, 2, q);
-        const ptrdiff_t start = NAME(window_start)(g, 2, q), step = g->dilation[2];
-        T best = value[start + s.first * step];
-        TI tap = number[start + s.first * step] + (TI)s.first;
-        for (ptrdiff_t k = s.first + 1; k < s.last; k++) {
-            const T v = value[start + k * step];
-            const TI n = number[start + k * step] + (TI)k;
-            const int nan = v != v, kept = best != best, equal = (v == best) | (nan & kept);
-            const int better =
-                (v > best) | (nan & !kept) | (equal & (n < tap)); /* no branch: which tap wins is anyone's guess */
-            best = better ? v : best;
-            tap = better ? n : tap;
-        }
-        y[q] = best;
-        taps[q] = tap;
-    }
-}
-
-static void NAME(max_any)(void *call, ptrdiff_t task, void *scratch) {
-    const NAME(max_pool_call) *m = call;
-    const fc_pool *g = m->g;
-    const ptrdiff_t Q = g->out[2], W = g->in[2], last_row = NAME(smaller)((task + 1) * m->a_task, m->rows);
-    T *value = scratch;
-    TI *taps = (TI *)(void *)(value + NAME(whole_vectors)(W)), *numbers = taps + NAME(whole_vectors)(Q);
-    PLACE at = NAME(place_of)(task * m->a_task, g->out);
-    for (ptrdiff_t row = task * m->a_task; row < last_row; row++, NAME(next_place)(&at, g->out)) {
-        const SPAN t = NAME(taps_inside)(g, 0, at.depth), r = NAME(taps_inside)(g, 1, at.height);
-        const ptrdiff_t depth = NAME(window_start)(g, 0, at.depth), height = NAME(window_start)(g, 1, at.height);
-        const ptrdiff_t nt = t.last - t.first, nr = r.last - r.first;
-        const T *p = m->x + at.plane * NAME(volume)(g->in) +
-                     ((depth + t.first * g->dilation[0]) * g->in[1] + height + r.first * g->dilation[1]) * W;
-        const TI number = (TI)((t.first * g->kernel[1] + r.first) * g->kernel[2]);
-        for (ptrdiff_t w = 0; w < W; w += VL) {
-            const NAME(running) none = {NAME(vset)((T)-INFINITY), NAME(vset_int)(number),
-                                        NAME(vgreater)(NAME(vzero)(), NAME(vzero)())};
-            NAME(running) max = none;
-            if (w + VL <= W)
-                NAME(max_block)(g, p, nt, nr, w, number, &max, NAME(ADJACENT), 1, 0, 1, 0);
-            else
-                NAME(max_block)(g, p, nt, nr, w, number, &max, NAME(ADJACENT), 1, 1, 1, 0);
-            if (NAME(vany)(max.nan)) {
-                max = none;
-                NAME(max_block_exact)(g, p, nt, nr, w, (ptrdiff_t)number, &max, NAME(SINGLE));
-            }
-            NAME(vstore)(value + w, max.best);
-            *(NAME(loose_vector_int) *)(numbers + w) = max.tap;
-        }
-        NAME(max_pool_across)(m, value, numbers, m->y + row * Q, taps);
-        if (m->taps8)
-            for (ptrdiff_t q = 0; q < Q; q++) m->taps8[row * Q + q] = (uint8_t)taps[q];
-        else
-            NAME(store_taps)(m, Q, (depth * g->in[1] + height) * W - g->pad[2], g->stride[2], taps, row * Q);
-    }
-}
+#include "max_pool_fixed.h"
 
 /* One window that is the whole NCHW volume: its largest value, then the first element that equals it (or is NaN). */
 static void NAME(max_whole)(void *call, ptrdiff_t task, void *scratch) {
@@ -277,8 +295,7 @@ INLINE void NAME(max_channels)(const fc_pool *g, const T *corner, SPAN t, SPAN r
             TI number = (TI)((i * g->kernel[1] + j) * g->kernel[2] + s.first);
             for (ptrdiff_t k = s.first; k < s.last; k++, p += step, number++) {
                 const V v = lanes >= VL ? NAME(vload)(p) : NAME(vload_masked)(p, some);
-                if (!exact) m->nan |= NAME(vunordered)(v, v);
-                NAME(keep_max)(v, number, m, with_taps, exact);
+                NAME(keep_max)(v, NAME(vset_int)(number), NAME(vset_int)(0), m, with_taps, exact);
             }
         }
 }
@@ -314,24 +331,22 @@ INLINE void NAME(max_pool_pixels)(const NAME(max_pool_call) *m, ptrdiff_t task, 
             }
             NAME(vstore_masked)(m->y + pixel * C + c, NAME(mask_range)(0, lanes), max.best);
             if (with_taps && m->taps8) NAME(store_bytes)(m->taps8 + pixel * C + c, max.tap, lanes);
-            if (with_taps && !m->taps8) *(NAME(loose_vector_int) *)(taps + c) = max.tap;
+            if (with_taps && !m->taps8) NAME(vstore_int)(taps + c, max.tap);
         }
         if (with_taps && !m->taps8) NAME(store_taps)(m, C, (d * H + h) * W + w, 0, taps, pixel * C);
     }
 }
 
-#define MAX_POOL_TASK(name, ...)                                                     \
+#define MAX_POOL_TASK(name, columns)                                                 \
     static void NAME(max_##name)(void *call, ptrdiff_t task, void *scratch) {        \
-        NAME(max_pool_rows)(call, task, scratch, __VA_ARGS__, 0);                    \
+        NAME(max_pool_rows)(call, task, scratch, columns, 0);                        \
     }                                                                                \
     static void NAME(max_##name##_taps)(void *call, ptrdiff_t task, void *scratch) { \
-        NAME(max_pool_rows)(call, task, scratch, __VA_ARGS__, 1);                    \
+        NAME(max_pool_rows)(call, task, scratch, columns, 1);                        \
     }
-MAX_POOL_TASK(second_2, NAME(ALTERNATE), 2)
-MAX_POOL_TASK(second_3, NAME(ALTERNATE), 3)
-MAX_POOL_TASK(second, NAME(ALTERNATE), 0)
-MAX_POOL_TASK(next_3, NAME(ADJACENT), 3)
-MAX_POOL_TASK(next, NAME(ADJACENT), 0)
+MAX_POOL_TASK(second, NAME(ALTERNATE))
+MAX_POOL_TASK(next, NAME(ADJACENT))
+MAX_POOL_TASK(any, NAME(SINGLE))
 #undef MAX_POOL_TASK
 static void NAME(max_pixels)(void *call, ptrdiff_t task, void *scratch) {
     NAME(max_pool_pixels)(call, task, scratch, 0);
@@ -344,11 +359,9 @@ INLINE fc_task *NAME(max_pool_task)(const fc_pool *g, int with_taps) {
 #define CHOOSE(name) return with_taps ? NAME(max_##name##_taps) : NAME(max_##name)
     if (NAME(whole_plane)(g)) return NAME(max_whole);
     if (g->channels_last) CHOOSE(pixels);
-    if (g->stride[2] == 1 && g->kernel[2] == 3) CHOOSE(next_3);
+    if (NAME(fixed_windows)(g)) return NAME(max_fixed)(g, with_taps);
     if (g->stride[2] == 1) CHOOSE(next);
-    if (g->stride[2] > 2 || g->dilation[2] > 1 || g->kernel[2] == 1) return NAME(max_any);
-    if (g->kernel[2] == 2) CHOOSE(second_2);
-    if (g->kernel[2] == 3) CHOOSE(second_3);
+    if (g->stride[2] > 2 || g->dilation[2] > 1 || g->kernel[2] == 1) CHOOSE(any);
     CHOOSE(second);
 #undef CHOOSE
 }
@@ -383,10 +396,11 @@ static int NAME(max_pool_forward)(const fc_pool *g, const void *x, void *y, void
     }
     m.first_s = first_s;
     fc_task *const loop = NAME(max_pool_task)(g, with_taps);
-    size_t scratch = with_taps && !m.taps8 ? (size_t)(g->channels_last ? C : Q) : 0;
-    if (loop == NAME(max_any)) scratch = (size_t)(2 * NAME(whole_vectors)(g->in[2]) + Q);
-    const int status = fc_parallel((m.rows + m.a_task - 1) / m.a_task, (double)m.rows * (double)elements,
-                                   scratch * sizeof(T), loop, &m);
+    const size_t scratch = g->channels_last         ? (size_t)C * sizeof(TI)
+                           : NAME(fixed_windows)(g) ? NAME(fixed_lay_out)(g, NULL, NULL)
+                                                    : NAME(max_lay_out)(g, NAME(SINGLE), NULL, NULL);
+    const int status =
+        fc_parallel((m.rows + m.a_task - 1) / m.a_task, (double)m.rows * (double)elements, scratch, loop, &m);
     fc_free(first_s);
     return status;
 }

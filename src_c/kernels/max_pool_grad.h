@@ -13,6 +13,8 @@ typedef struct NAME(max_grad_call) {
     ptrdiff_t offset[256];
 } NAME(max_grad_call);
 
+#include "max_pool_gather.h"
+
 #define SCATTER_CHANNELS 64
 
 /* Where output i chose its element; `base` is where the first tap of its window lies, `source` the bytes a choice takes. */
@@ -94,9 +96,9 @@ INLINE int NAME(tiles)(const fc_pool *g) {
     return yes;
 }
 
-INLINE void NAME(tile_pair)(V v, VI tap, TI number, T *dx, ptrdiff_t n) {
-    const V even = NAME(vkeep)(NAME(vequal)(tap, NAME(vset_int)(number)), v) + NAME(vzero)();
-    const V odd = NAME(vkeep)(NAME(vequal)(tap, NAME(vset_int)(number + 1)), v) + NAME(vzero)();
+INLINE void NAME(tile_pair)(V v, TAPS tap, int number, T *dx, ptrdiff_t n) {
+    const V even = NAME(vkeep)(NAME(taps_are)(tap, NAME(taps_number)(number)), v) + NAME(vzero)();
+    const V odd = NAME(vkeep)(NAME(taps_are)(tap, NAME(taps_number)(number + 1)), v) + NAME(vzero)();
     const V a = NAME(vinterleave_low)(even, odd), b = NAME(vinterleave_high)(even, odd);
     if (n >= VL) {
         NAME(vstore)(dx, a);
@@ -121,7 +123,7 @@ static void NAME(max_tiles)(void *call, ptrdiff_t task, void *scratch) {
             if (Q - q < VL && Q >= VL) q = Q - VL;
             const ptrdiff_t n = Q - q;
             const V v = n >= VL ? NAME(vload)(dy + q) : NAME(vload_first)(dy + q, n);
-            const VI tap = n >= VL ? NAME(load_bytes)(taps + q) : NAME(load_bytes_masked)(taps + q, 0, n);
+            const TAPS tap = n >= VL ? NAME(load_taps)(taps + q) : NAME(load_taps_masked)(taps + q, 0, n);
             NAME(tile_pair)(v, tap, 0, dx + 2 * q, n);
             NAME(tile_pair)(v, tap, 2, dx + 2 * Q + 2 * q, n);
         }
@@ -141,6 +143,7 @@ static int NAME(max_pool_backward_taps)(const fc_pool *g, const void *dy, const 
         return fc_parallel((rows + m.a_task - 1) / m.a_task, (double)rows * 4 * (double)g->out[2], 0, NAME(max_tiles),
                            &m);
     }
+    if (NAME(gathers)(g)) return NAME(run_gather)(&m);
     NAME(fill_offsets)(g, m.offset);
     return NAME(run_scatter)(&m, NAME(scatter_taps8));
 }
