@@ -25,7 +25,7 @@ INLINE VI NAME(vlanes)(void) {
 /* vbeats: does x replace the best value so far? A larger value does, and the first NaN does for good; an equal one does not.
    vgreater: a > b. vunordered: a or b is NaN. vequal, vsame: equal integers, values. vlarger: the larger, b where they are equal or one is NaN.
    vpick: a where chosen, else b. vpick_sum: a + n where chosen, else b. vkeep: v where chosen, else 0. vadd_where: sum + v where chosen, else sum.
-   vload_or: masked lanes from memory, the others from `other`. */
+   vany, vfirst: is any chosen, and the first that is. vload_or: masked lanes from memory, the others from `other`. */
 #if VBYTES == 64 && defined(__AVX512F__)
 #if T_IS_FLOAT
 typedef __mmask16 CHOICE;
@@ -73,6 +73,7 @@ INLINE V NAME(vadd_where)(CHOICE m, V sum, V v) {
 INLINE __m128i NAME(narrow)(VI v) { return _mm512_cvtepi64_epi8((__m512i)v); }
 #endif
 INLINE int NAME(vany)(CHOICE m) { return m != 0; }
+INLINE int NAME(vfirst)(CHOICE m) { return __builtin_ctz(m); }
 
 /* The low byte of each of the first n lanes to memory. */
 INLINE void NAME(store_bytes)(uint8_t *p, VI v, ptrdiff_t n) {
@@ -107,25 +108,25 @@ INLINE CHOICE NAME(vsame)(V a, V b) { return (VI)(a == b); }
 #if VBYTES == 32 && defined(__AVX2__)
 #if T_IS_FLOAT
 INLINE V NAME(vlarger)(V a, V b) { return (V)_mm256_max_ps((__m256)a, (__m256)b); }
-INLINE int NAME(vany)(CHOICE m) { return _mm256_movemask_ps((__m256)m); }
+INLINE int NAME(chosen_bits)(CHOICE m) { return _mm256_movemask_ps((__m256)m); }
 #else
 INLINE V NAME(vlarger)(V a, V b) { return (V)_mm256_max_pd((__m256d)a, (__m256d)b); }
-INLINE int NAME(vany)(CHOICE m) { return _mm256_movemask_pd((__m256d)m); }
+INLINE int NAME(chosen_bits)(CHOICE m) { return _mm256_movemask_pd((__m256d)m); }
 #endif
 INLINE V NAME(vload_or)(const T *p, MASK m, V other) { return NAME(vselect)((VI)m, NAME(vload_masked)(p, m), other); }
 #else
 #if VBYTES == 16 && defined(__SSE2__) && T_IS_FLOAT
 INLINE V NAME(vlarger)(V a, V b) { return (V)_mm_max_ps((__m128)a, (__m128)b); }
-INLINE int NAME(vany)(CHOICE m) { return _mm_movemask_ps((__m128)m); }
+INLINE int NAME(chosen_bits)(CHOICE m) { return _mm_movemask_ps((__m128)m); }
 #elif VBYTES == 16 && defined(__SSE2__)
 INLINE V NAME(vlarger)(V a, V b) { return (V)_mm_max_pd((__m128d)a, (__m128d)b); }
-INLINE int NAME(vany)(CHOICE m) { return _mm_movemask_pd((__m128d)m); }
+INLINE int NAME(chosen_bits)(CHOICE m) { return _mm_movemask_pd((__m128d)m); }
 #else
 INLINE V NAME(vlarger)(V a, V b) { return NAME(vselect)((VI)(a > b), a, b); }
-INLINE int NAME(vany)(CHOICE m) {
-    TI any = 0;
-    for (ptrdiff_t i = 0; i < VL; i++) any |= m[i];
-    return any != 0;
+INLINE int NAME(chosen_bits)(CHOICE m) {
+    int bits = 0;
+    for (int i = 0; i < (int)VL; i++) bits |= (int)(m[i] & 1) << i;
+    return bits;
 }
 #endif
 INLINE V NAME(vload_or)(const T *p, MASK m, V other) {
@@ -151,6 +152,9 @@ INLINE void NAME(store_bytes)(uint8_t *p, VI v, ptrdiff_t n) {
     else
         for (ptrdiff_t i = 0; i < n; i++) p[i] = b[i];
 }
+INLINE int NAME(vany)(CHOICE m) { return NAME(chosen_bits)(m) != 0; }
+INLINE int NAME(vfirst)(CHOICE m) { return __builtin_ctz((unsigned)NAME(chosen_bits)(m)); }
+
 typedef VI TAPS;
 INLINE TAPS NAME(load_taps)(const uint8_t *p) {
     NAME(byte_vector) b;

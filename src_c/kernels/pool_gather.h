@@ -1,15 +1,9 @@
-/* Gradient of max pooling as a gather, for windows of 2 x 2 and 3 x 3 at stride 1 or 2 on NCHW planes: from the row of windows p
-   each element of the rows under it takes those dy whose tap number is the one that lies here; rows that windows p+1 reach too wait
+/* Gradients of max and average pooling as a gather, for windows of 2 x 2 and 3 x 3 at stride 1 or 2 on NCHW planes: from the row of windows p
+   each element of the rows under it takes those dy whose tap number is the one that lies here (the mean: all); rows that windows p+1 reach too wait
    in scratch. dx is written once, windows are added in row-major order, as the scatter does. Rows of dy and taps are first staged in
    scratch between margins of no window, so that no load has a case for the edges. */
 
-INLINE int NAME(gathers)(const fc_pool *g) {
-    const ptrdiff_t size = g->kernel[2], stride = g->stride[2];
-    return !g->channels_last && g->kernel[0] == 1 && g->in[0] == g->out[0] && (size == 2 || size == 3) && stride <= 2 &&
-           g->kernel[1] == size && g->stride[1] == stride && g->dilation[1] == 1 && g->dilation[2] == 1;
-}
-
-/* Staged rows of windows: `pitch` apart, VL of margin before the first window. */
+/* Staged rows of windows: `pitch` apart, VL of margin before the first window. dy of the mean is divided already. */
 typedef struct NAME(stage) {
     T *dy;
     uint8_t *taps;
@@ -27,13 +21,21 @@ INLINE size_t NAME(lay_out_stage)(const fc_pool *g, void *scratch, NAME(stage) *
     return (size_t)(rows * pitch + waiting) * sizeof(T) + (size_t)(rows * pitch);
 }
 
-INLINE void NAME(fill_stage)(const NAME(stage) *s, const T *dy, const uint8_t *taps, ptrdiff_t rows, ptrdiff_t Q) {
-    for (ptrdiff_t r = 0; r < rows; r++, dy += Q, taps += Q) {
+/* Rows p of a plane, from here to the end of what is staged. */
+INLINE void NAME(fill_stage)(const NAME(stage) *s, const NAME(pool_grad) *m, ptrdiff_t plane, ptrdiff_t p,
+                             ptrdiff_t rows, const int kind) {
+    const fc_pool *g = m->g;
+    const ptrdiff_t Q = g->out[2], from = (plane * g->out[1] + p) * Q;
+    const T *dy = m->dy + from;
+    const uint8_t *taps = m->taps8 + (kind == NAME(MEAN) ? 0 : from);
+    for (ptrdiff_t r = 0; r < rows; r++, dy += Q, taps += kind == NAME(MEAN) ? 0 : Q) {
         T *d = s->dy + r * s->pitch + VL;
         uint8_t *t = s->taps + r * s->pitch + VL;
+        const V divisor = NAME(vset)(kind == NAME(MEAN) ? NAME(row_divisor)(g, plane % g->in[0], p + r) : 1);
         for (ptrdiff_t q = 0; q < Q; q += VL) {
-            NAME(vstore)(d + q, NAME(vload_masked)(dy + q, NAME(mask_range)(0, Q - q)));
-            NAME(store_taps_whole)(t + q, NAME(load_taps_masked)(taps + q, 0, Q - q));
+            const V v = NAME(vload_masked)(dy + q, NAME(mask_range)(0, Q - q));
+            NAME(vstore)(d + q, kind == NAME(MEAN) ? v / (divisor * NAME(vload)(m->columns + q)) : v);
+            if (kind == NAME(TAP)) NAME(store_taps_whole)(t + q, NAME(load_taps_masked)(taps + q, 0, Q - q));
         }
     }
 }
@@ -41,21 +43,32 @@ INLINE void NAME(fill_stage)(const NAME(stage) *s, const T *dy, const uint8_t *t
 /* Adds to sum[r][e], elements of row r under the windows at columns stride * u + e (u: lanes), what one row of windows sends them.
    With v = u + pad / stride and odd = pad % stride that is tap (r, s = e + odd - stride * k) of window v + k; dy and taps: at v. */
 INLINE void NAME(gather_row)(const T *dy, const uint8_t *taps, V (*sum)[2], const TAPS *number, const int stride,
-                             const int size, const int odd) {
+                             const int size, const int odd, const int kind) {
+    V spread[2] = {NAME(vzero)(), NAME(vzero)()};
     UNROLL(3)
     for (int k = -((size - 1 - odd) / stride); k * stride < stride + odd; k++) {
-        const TAPS t = NAME(load_taps)(taps + k);
+        TAPS t;
+        if (kind == NAME(TAP)) t = NAME(load_taps)(taps + k);
         V d = NAME(vload)(dy + k);
         __asm__("" : "+" VREG(d)); /* loaded once, not again by every addition */
-        UNROLL(3)
-        for (int r = 0; r < size; r++) {
-            UNROLL(2)
-            for (int e = 0; e < stride; e++) {
-                const int s = e + odd - stride * k;
-                if (s >= 0 && s < size)
-                    sum[r][e] = NAME(vadd_where)(NAME(taps_are)(t, number[r * size + s]), sum[r][e], d);
+        UNROLL(2)
+        for (int e = 0; e < stride; e++) {
+            const int s = e + odd - stride * k;
+            if (s < 0 || s >= size) continue;
+            if (kind == NAME(MEAN)) {
+                spread[e] += d;
+                continue;
             }
+            UNROLL(3)
+            for (int r = 0; r < size; r++)
+                sum[r][e] = NAME(vadd_where)(NAME(taps_are)(t, number[r * size + s]), sum[r][e], d);
         }
+    }
+    if (kind != NAME(MEAN)) return;
+    UNROLL(3)
+    for (int r = 0; r < size; r++) {
+        UNROLL(2)
+        for (int e = 0; e < stride; e++) sum[r][e] += spread[e];
     }
 }
 
@@ -74,10 +87,12 @@ INLINE void NAME(gather_store)(T *dx, ptrdiff_t width, const V sum[2], const int
 
 /* Rows h0 <= h < h1 of a plane of dx. What is unfinished waits in scratch, or, where one block is the whole row (`alone`), stays in
    registers. */
-INLINE void NAME(gather_plane)(const fc_pool *g, const T *dy, const uint8_t *taps, T *dx, ptrdiff_t h0, ptrdiff_t h1,
+INLINE void NAME(gather_plane)(const NAME(pool_grad) *m, ptrdiff_t plane, ptrdiff_t h0, ptrdiff_t h1,
                                const NAME(stage) *stage, const int stride, const int size, const int odd,
-                               const int alone) {
-    const ptrdiff_t W = g->in[2], P = g->out[1], Q = g->out[2], first = NAME(windows_over)(g, 1, h0).first;
+                               const int kind, const int alone) {
+    const fc_pool *g = m->g;
+    const ptrdiff_t W = g->in[2], P = g->out[1], first = NAME(windows_over)(g, 1, h0).first;
+    T *dx = m->dx + plane * g->in[1] * W;
     const int unfinished = size - stride;
     V sum[3][2];
     TAPS number[9];
@@ -93,7 +108,7 @@ INLINE void NAME(gather_plane)(const fc_pool *g, const T *dy, const uint8_t *tap
     for (ptrdiff_t p = first, h; h = NAME(window_start)(g, 1, p), h < h1; p++, at += stage->pitch) {
         if (p == staged && p < P) {
             staged = NAME(smaller)(staged + stage->rows, P);
-            NAME(fill_stage)(stage, dy + p * Q, taps + p * Q, staged - p, Q);
+            NAME(fill_stage)(stage, m, plane, p, staged - p, kind);
             at = VL + g->pad[2] / stride;
         }
         T *to = dx + h * W, *between = stage->waiting;
@@ -105,7 +120,7 @@ INLINE void NAME(gather_plane)(const fc_pool *g, const T *dy, const uint8_t *tap
                     for (int e = 0; e < stride; e++) sum[r][e] = NAME(vload)(between + (r * stride + e) * VL);
                 }
             }
-            if (p < P) NAME(gather_row)(stage->dy + at + u, stage->taps + at + u, sum, number, stride, size, odd);
+            if (p < P) NAME(gather_row)(stage->dy + at + u, stage->taps + at + u, sum, number, stride, size, odd, kind);
             UNROLL(2)
             for (int r = 0; r < stride; r++) {
                 if (h + r < h0 || h + r >= h1) continue;
@@ -128,11 +143,10 @@ INLINE void NAME(gather_plane)(const fc_pool *g, const T *dy, const uint8_t *tap
 }
 
 /* Rows of dx, plane by plane. */
-INLINE void NAME(gather_rows)(const NAME(max_grad_call) *m, ptrdiff_t task, void *scratch, const int stride,
-                              const int size, const int odd) {
+INLINE void NAME(gather_rows)(const NAME(pool_grad) *m, ptrdiff_t task, void *scratch, const int stride, const int size,
+                              const int odd, const int kind) {
     const fc_pool *g = m->g;
-    const ptrdiff_t H = g->in[1], W = g->in[2], out = g->out[1] * g->out[2];
-    const ptrdiff_t last = NAME(smaller)((task + 1) * m->a_task, g->n * g->c * g->in[0] * H);
+    const ptrdiff_t H = g->in[1], W = g->in[2], last = NAME(smaller)((task + 1) * m->a_task, m->rows);
     NAME(stage) stage;
     (void)NAME(lay_out_stage)(g, scratch, &stage);
     memset(stage.taps, 255, (size_t)(stage.rows * stage.pitch));
@@ -140,35 +154,46 @@ INLINE void NAME(gather_rows)(const NAME(max_grad_call) *m, ptrdiff_t task, void
     for (ptrdiff_t row = task * m->a_task, rows; row < last; row += rows) {
         const ptrdiff_t plane = row / H, h = row % H;
         rows = NAME(smaller)(H - h, last - row);
-        const T *dy = m->dy + plane * out;
-        const uint8_t *taps = m->taps8 + plane * out;
-        T *dx = m->dx + plane * H * W;
         if (W <= stride * VL)
-            NAME(gather_plane)(g, dy, taps, dx, h, h + rows, &stage, stride, size, odd, 1);
+            NAME(gather_plane)(m, plane, h, h + rows, &stage, stride, size, odd, kind, 1);
         else
-            NAME(gather_plane)(g, dy, taps, dx, h, h + rows, &stage, stride, size, odd, 0);
+            NAME(gather_plane)(m, plane, h, h + rows, &stage, stride, size, odd, kind, 0);
     }
 }
 
-#define GATHER_TASK(stride, size, odd)                                                              \
-    static void NAME(gather_##stride##_##size##_##odd)(void *call, ptrdiff_t task, void *scratch) { \
-        NAME(gather_rows)(call, task, scratch, stride, size, odd);                                  \
+#define GATHER_TASK(stride, size, odd, kind)                                                                 \
+    static void NAME(gather_##stride##_##size##_##odd##_##kind)(void *call, ptrdiff_t task, void *scratch) { \
+        NAME(gather_rows)(call, task, scratch, stride, size, odd, NAME(kind));                               \
     }
-GATHER_TASK(1, 2, 0)
-GATHER_TASK(1, 3, 0)
-GATHER_TASK(2, 2, 0)
-GATHER_TASK(2, 2, 1)
-GATHER_TASK(2, 3, 0)
-GATHER_TASK(2, 3, 1)
+#define GATHER_TASKS(kind)     \
+    GATHER_TASK(1, 2, 0, kind) \
+    GATHER_TASK(1, 3, 0, kind) \
+    GATHER_TASK(2, 2, 0, kind) \
+    GATHER_TASK(2, 2, 1, kind) \
+    GATHER_TASK(2, 3, 0, kind) \
+    GATHER_TASK(2, 3, 1, kind)
+GATHER_TASKS(TAP)
+GATHER_TASKS(MEAN)
+#undef GATHER_TASKS
 #undef GATHER_TASK
 
-static int NAME(run_gather)(NAME(max_grad_call) *m) {
-    static fc_task *const loops[2][2][2] = {
-        {{NAME(gather_1_2_0), NAME(gather_1_2_0)}, {NAME(gather_1_3_0), NAME(gather_1_3_0)}},
-        {{NAME(gather_2_2_0), NAME(gather_2_2_1)}, {NAME(gather_2_3_0), NAME(gather_2_3_1)}}};
+static int NAME(run_gather)(NAME(pool_grad) *m, enum NAME(pool_kind) kind) {
+#define GATHER_KIND(kind)                                             \
+    {                                                                 \
+        {{NAME(gather_1_2_0_##kind), NAME(gather_1_2_0_##kind)},      \
+         {NAME(gather_1_3_0_##kind), NAME(gather_1_3_0_##kind)}},     \
+        {                                                             \
+            {NAME(gather_2_2_0_##kind), NAME(gather_2_2_1_##kind)}, { \
+                NAME(gather_2_3_0_##kind), NAME(gather_2_3_1_##kind)  \
+            }                                                         \
+        }                                                             \
+    }
+    static fc_task *const loops[2][2][2][2] = {GATHER_KIND(TAP), GATHER_KIND(MEAN)};
+#undef GATHER_KIND
     const fc_pool *g = m->g;
-    const ptrdiff_t rows = g->n * g->c * g->in[0] * g->in[1];
+    m->rows = g->n * g->c * g->in[0] * g->in[1];
     m->a_task = NAME(rows_a_task)(g->in[2]);
-    return fc_parallel((rows + m->a_task - 1) / m->a_task, (double)rows * (double)g->in[2],
-                       NAME(lay_out_stage)(g, NULL, NULL), loops[g->stride[2] - 1][g->kernel[2] - 2][g->pad[2] & 1], m);
+    return fc_parallel((m->rows + m->a_task - 1) / m->a_task, (double)m->rows * (double)g->in[2],
+                       NAME(lay_out_stage)(g, NULL, NULL),
+                       loops[kind == NAME(MEAN)][g->stride[2] - 1][g->kernel[2] - 2][g->pad[2] & 1], m);
 }
