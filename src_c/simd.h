@@ -22,6 +22,14 @@ INLINE void NAME(vstore)(T *p, V v) { *(NAME(loose_vector) *)p = v; }
 INLINE V NAME(vselect)(VI m, V a, V b) { return (V)(((VI)a & m) | ((VI)b & ~m)); }
 
 /* A mask selects the lanes lo <= lane < hi (any integers); masked-off memory is never touched. */
+
+/* n, at least 0 and at most the number of lanes. The compiler is not to know: it would split the loops around into cases. */
+INLINE ptrdiff_t NAME(clamp_lanes)(ptrdiff_t n) {
+    n = n < 0 ? 0 : n;
+    n = n > VL ? VL : n;
+    __asm__("" : "+r"(n));
+    return n;
+}
 #if VBYTES == 64 && defined(__AVX512F__)
 #if T_IS_FLOAT
 typedef __mmask16 MASK;
@@ -33,9 +41,9 @@ INLINE V NAME(vload_masked)(const T *p, MASK m) { return (V)_mm512_maskz_loadu_p
 INLINE void NAME(vstore_masked)(T *p, MASK m, V v) { _mm512_mask_storeu_pd(p, m, (__m512d)v); }
 #endif
 INLINE MASK NAME(mask_range)(ptrdiff_t lo, ptrdiff_t hi) {
-    unsigned low = lo <= 0 ? 0u : lo >= VL ? ~0u : (1u << lo) - 1u;
-    unsigned high = hi <= 0 ? 0u : hi >= VL ? ~0u : (1u << hi) - 1u;
-    return (MASK)(high & ~low);
+    const unsigned high = (1u << NAME(clamp_lanes)(hi)) - 1u;
+    if (__builtin_constant_p(lo) && lo <= 0) return (MASK)high;
+    return (MASK)(high & ~((1u << NAME(clamp_lanes)(lo)) - 1u));
 }
 #elif VBYTES == 32 && defined(__AVX2__)
 typedef __m256i MASK;
@@ -47,10 +55,11 @@ INLINE V NAME(vload_masked)(const T *p, MASK m) { return (V)_mm256_maskload_pd(p
 INLINE void NAME(vstore_masked)(T *p, MASK m, V v) { _mm256_maskstore_pd(p, m, (__m256d)v); }
 #endif
 INLINE MASK NAME(mask_range)(ptrdiff_t lo, ptrdiff_t hi) {
-    const TI l = lo < 0 ? 0 : lo > VL ? (TI)VL : (TI)lo, h = hi < 0 ? 0 : hi > VL ? (TI)VL : (TI)hi;
     VI lane;
     for (TI i = 0; i < (TI)VL; i++) lane[i] = i;
-    return (MASK)((lane >= l) & (lane < h));
+    const VI below = lane < (TI)NAME(clamp_lanes)(hi);
+    if (__builtin_constant_p(lo) && lo <= 0) return (MASK)below;
+    return (MASK)(below & (lane >= (TI)NAME(clamp_lanes)(lo)));
 }
 #else
 typedef struct {
@@ -81,30 +90,37 @@ INLINE void NAME(vstore_first)(T *p, ptrdiff_t n, V v) { NAME(vstore_masked)(p, 
 #define FC_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 #define FC_EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
 #define FC_ODD 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#define FC_NEXT 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16
 #elif VBYTES / T_BYTES == 8
 #define FC_LOW 0, 8, 1, 9, 2, 10, 3, 11
 #define FC_HIGH 4, 12, 5, 13, 6, 14, 7, 15
 #define FC_EVEN 0, 2, 4, 6, 8, 10, 12, 14
 #define FC_ODD 1, 3, 5, 7, 9, 11, 13, 15
+#define FC_NEXT 1, 2, 3, 4, 5, 6, 7, 8
 #elif VBYTES / T_BYTES == 4
 #define FC_LOW 0, 4, 1, 5
 #define FC_HIGH 2, 6, 3, 7
 #define FC_EVEN 0, 2, 4, 6
 #define FC_ODD 1, 3, 5, 7
+#define FC_NEXT 1, 2, 3, 4
 #else
 #define FC_LOW 0, 2
 #define FC_HIGH 1, 3
 #define FC_EVEN 0, 2
 #define FC_ODD 1, 3
+#define FC_NEXT 1, 2
 #endif
 INLINE V NAME(vinterleave_low)(V a, V b) { return __builtin_shufflevector(a, b, FC_LOW); }
 INLINE V NAME(vinterleave_high)(V a, V b) { return __builtin_shufflevector(a, b, FC_HIGH); }
 INLINE V NAME(veven)(V a, V b) { return __builtin_shufflevector(a, b, FC_EVEN); }
 INLINE V NAME(vodd)(V a, V b) { return __builtin_shufflevector(a, b, FC_ODD); }
+/* The lanes of a from the second on, then the first of b. */
+INLINE V NAME(vnext)(V a, V b) { return __builtin_shufflevector(a, b, FC_NEXT); }
 #undef FC_LOW
 #undef FC_HIGH
 #undef FC_EVEN
 #undef FC_ODD
+#undef FC_NEXT
 
 /* Transpose `rows` vectors (a literal power of two): r[0], r[1] ... then hold, one after another, lane 0 of every row, lane 1 of
    every row, and so on: log2(rows) rounds of perfect shuffles of the two halves. */

@@ -1,22 +1,11 @@
 /* Gradient of max pooling: every element of dx sums the dy of the windows that chose it, in row-major order of the windows. Tap
    numbers and indices come from the caller's memory: one that points outside its volume is left out, never followed.
-   (A vectorised gather over input rows was measured slower than this scatter on all targets, but for windows that tile.) */
-
-typedef struct NAME(max_grad_call) {
-    const fc_pool *g;
-    const T *dy;
-    const uint8_t *taps8; /* one of the three is set */
-    const int32_t *taps32;
-    const int64_t *indices;
-    T *dx;
-    ptrdiff_t a_task;
-    ptrdiff_t offset[256];
-} NAME(max_grad_call);
+   The windows of pool_gather.h and those that tile or are the whole plane do without the scatter. */
 
 #define SCATTER_CHANNELS 64
 
 /* Where output i chose its element; `base` is where the first tap of its window lies, `source` the bytes a choice takes. */
-INLINE ptrdiff_t NAME(chosen)(const NAME(max_grad_call) *m, ptrdiff_t i, ptrdiff_t base, const int source) {
+INLINE ptrdiff_t NAME(chosen)(const NAME(pool_grad) *m, ptrdiff_t i, ptrdiff_t base, const int source) {
     const fc_pool *g = m->g;
     if (source == 8) return (ptrdiff_t)m->indices[i];
     if (source == 1) return base + m->offset[m->taps8[i]];
@@ -27,7 +16,7 @@ INLINE ptrdiff_t NAME(chosen)(const NAME(max_grad_call) *m, ptrdiff_t i, ptrdiff
 }
 
 /* One volume: outputs from `out` and inputs from `in` on, elements `pitch` apart, `channels` of them side by side. */
-INLINE void NAME(scatter_volume)(const NAME(max_grad_call) *m, ptrdiff_t out, ptrdiff_t in, ptrdiff_t pitch,
+INLINE void NAME(scatter_volume)(const NAME(pool_grad) *m, ptrdiff_t out, ptrdiff_t in, ptrdiff_t pitch,
                                  ptrdiff_t channels, const int source) {
     const fc_pool *g = m->g;
     const ptrdiff_t size = NAME(volume)(g->in), Q = g->out[2], step = g->stride[2];
@@ -50,7 +39,7 @@ INLINE void NAME(scatter_volume)(const NAME(max_grad_call) *m, ptrdiff_t out, pt
 }
 
 /* Task: some planes (NCHW), or a block of channels of one volume (channels last). */
-INLINE void NAME(scatter_task)(const NAME(max_grad_call) *m, ptrdiff_t task, const int source) {
+INLINE void NAME(scatter_task)(const NAME(pool_grad) *m, ptrdiff_t task, const int source) {
     const fc_pool *g = m->g;
     const ptrdiff_t in = NAME(volume)(g->in), out = NAME(volume)(g->out);
     if (g->channels_last) {
@@ -76,7 +65,7 @@ static void NAME(scatter_indices)(void *call, ptrdiff_t task, void *scratch) {
     NAME(scatter_task)(call, task, 8);
 }
 
-INLINE int NAME(run_scatter)(NAME(max_grad_call) *m, fc_task *loop) {
+INLINE int NAME(run_scatter)(NAME(pool_grad) *m, fc_task *loop) {
     const fc_pool *g = m->g;
     const ptrdiff_t size = NAME(volume)(g->in) + NAME(volume)(g->out);
     const ptrdiff_t blocks = (g->c + SCATTER_CHANNELS - 1) / SCATTER_CHANNELS;
@@ -85,18 +74,10 @@ INLINE int NAME(run_scatter)(NAME(max_grad_call) *m, fc_task *loop) {
     return fc_parallel(tasks, (double)g->n * (double)g->c * (double)size, 0, loop, m);
 }
 
-/* Windows of 2 x 2 that tile NCHW planes: a vector of dy becomes four vectors of dx, two in each of two rows. */
-INLINE int NAME(tiles)(const fc_pool *g) {
-    int yes = !g->channels_last && g->kernel[0] == 1 && g->in[0] == g->out[0];
-    for (int a = 1; a < 3; a++)
-        yes &= g->kernel[a] == 2 && g->pad[a] == 0 && g->in[a] == 2 * g->out[a] &&
-               (g->stride[a] == 2 || g->out[a] == 1) && g->dilation[a] == 1;
-    return yes;
-}
-
-INLINE void NAME(tile_pair)(V v, VI tap, TI number, T *dx, ptrdiff_t n) {
-    const V even = NAME(vkeep)(NAME(vequal)(tap, NAME(vset_int)(number)), v) + NAME(vzero)();
-    const V odd = NAME(vkeep)(NAME(vequal)(tap, NAME(vset_int)(number + 1)), v) + NAME(vzero)();
+/* Windows that tile: a vector of dy becomes four vectors of dx, two in each of two rows. */
+INLINE void NAME(tile_pair)(V v, TAPS tap, int number, T *dx, ptrdiff_t n) {
+    const V even = NAME(vkeep)(NAME(taps_are)(tap, NAME(taps_number)(number)), v) + NAME(vzero)();
+    const V odd = NAME(vkeep)(NAME(taps_are)(tap, NAME(taps_number)(number + 1)), v) + NAME(vzero)();
     const V a = NAME(vinterleave_low)(even, odd), b = NAME(vinterleave_high)(even, odd);
     if (n >= VL) {
         NAME(vstore)(dx, a);
@@ -108,7 +89,7 @@ INLINE void NAME(tile_pair)(V v, VI tap, TI number, T *dx, ptrdiff_t n) {
 }
 
 static void NAME(max_tiles)(void *call, ptrdiff_t task, void *scratch) {
-    const NAME(max_grad_call) *m = call;
+    const NAME(pool_grad) *m = call;
     const fc_pool *g = m->g;
     const ptrdiff_t Q = g->out[2], rows = g->n * g->c * g->out[0] * g->out[1];
     const ptrdiff_t last = NAME(smaller)((task + 1) * m->a_task, rows);
@@ -121,7 +102,7 @@ static void NAME(max_tiles)(void *call, ptrdiff_t task, void *scratch) {
             if (Q - q < VL && Q >= VL) q = Q - VL;
             const ptrdiff_t n = Q - q;
             const V v = n >= VL ? NAME(vload)(dy + q) : NAME(vload_first)(dy + q, n);
-            const VI tap = n >= VL ? NAME(load_bytes)(taps + q) : NAME(load_bytes_masked)(taps + q, 0, n);
+            const TAPS tap = n >= VL ? NAME(load_taps)(taps + q) : NAME(load_taps_masked)(taps + q, 0, n);
             NAME(tile_pair)(v, tap, 0, dx + 2 * q, n);
             NAME(tile_pair)(v, tap, 2, dx + 2 * Q + 2 * q, n);
         }
@@ -129,23 +110,26 @@ static void NAME(max_tiles)(void *call, ptrdiff_t task, void *scratch) {
 }
 
 static int NAME(max_pool_backward_taps)(const fc_pool *g, const void *dy, const void *taps, void *dx) {
-    NAME(max_grad_call) m = {.g = g, .dy = dy, .dx = dx};
-    if (NAME(volume)(g->kernel) > 256) {
+    NAME(pool_grad) m = {.g = g, .dy = dy, .dx = dx};
+    const int small = NAME(volume)(g->kernel) <= 256;
+    if (small)
+        m.taps8 = taps;
+    else
         m.taps32 = taps;
-        return NAME(run_scatter)(&m, NAME(scatter_taps32));
-    }
-    m.taps8 = taps;
+    if (NAME(whole_plane)(g)) return NAME(run_whole_grad)(&m, NAME(max_whole_grad));
+    if (!small) return NAME(run_scatter)(&m, NAME(scatter_taps32));
     if (NAME(tiles)(g)) {
         const ptrdiff_t rows = g->n * g->c * g->out[0] * g->out[1];
         m.a_task = NAME(rows_a_task)(4 * g->out[2]);
         return fc_parallel((rows + m.a_task - 1) / m.a_task, (double)rows * 4 * (double)g->out[2], 0, NAME(max_tiles),
                            &m);
     }
+    if (NAME(fixed_windows)(g)) return NAME(run_gather)(&m, NAME(TAP));
     NAME(fill_offsets)(g, m.offset);
     return NAME(run_scatter)(&m, NAME(scatter_taps8));
 }
 
 static int NAME(max_pool_backward)(const fc_pool *g, const void *dy, const int64_t *indices, void *dx) {
-    NAME(max_grad_call) m = {.g = g, .dy = dy, .indices = indices, .dx = dx};
+    NAME(pool_grad) m = {.g = g, .dy = dy, .indices = indices, .dx = dx};
     return NAME(run_scatter)(&m, NAME(scatter_indices));
 }
