@@ -120,3 +120,12 @@ def test_winograd_is_refused_where_it_is_impossible(settings):
     x, w = np.ones((1, 16, 16, 16), np.float32), np.ones((16, 16, kernel, kernel), np.float32)
     with pytest.raises(ValueError, match="winograd"):
         fastconv.conv2d(x, w, algorithm="winograd", **settings)
+
+
+def test_what_memory_held_does_not_count_as_not_finite():
+    """Lanes past the last of 49 tiles held old memory: a NaN there sent finite images to the direct algorithm."""
+    x, w, _ = operands(1, 64, 64, 28, 28, 1)
+    first = fastconv.conv2d(x, w, padding=1)
+    for _ in range(3):
+        fastconv.conv2d(np.full_like(x, np.nan), w, padding=1)
+        np.testing.assert_array_equal(fastconv.conv2d(x, w, padding=1), first)
