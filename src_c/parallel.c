@@ -97,8 +97,9 @@ static void leave_cpu(int cpu) { (void)cpu; }
 
 /* Before OpenMP's own barrier, which spins for milliseconds: a thread that has not begun may need this CPU to do so. */
 static void wait_for_others(loop *l, int threads) {
-    for (int spins = 0; atomic_load_explicit(&l->finished, memory_order_acquire) < threads; spins++)
-        if (spins > 4000) sched_yield();
+    int spins = 0;
+    while (atomic_load_explicit(&l->finished, memory_order_acquire) < threads)
+        if (++spins > 4000) sched_yield();
 }
 
 static void work_through(loop *l, int thread) {

@@ -29,23 +29,21 @@ def _panels(records: list[Record]) -> dict[str, list[Record]]:
 
 def plot(records: list[Record], path: str, title: str) -> None:
     """Write the picture; its format is that of the name."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import colormaps
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
     panels = _panels([record for record in records if record.ratio("fastconv", BEST) is not None])
-    colours = dict(zip(GROUPS, pyplot.get_cmap("tab10").colors * 2, strict=False))
+    colours = dict(zip(GROUPS, colormaps["tab10"].colors * 2, strict=False))
     widest = max(map(len, panels.values()))
-    figure, axes = pyplot.subplots(
-        len(panels), figsize=(max(9, 0.16 * widest), 4 * len(panels)), squeeze=False, layout="constrained"
-    )
+    figure = Figure(figsize=(max(9, 0.16 * widest), 4 * len(panels)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(panels), squeeze=False)
     for ax, (name, members) in zip(axes[:, 0], panels.items(), strict=True):
         _draw(ax, name, members, colours)
         ax.set_xlim(-1, widest)  # bars of one width in all panels
     figure.suptitle(f"Time of the best peer / time of fastconv\n{title}")
     figure.savefig(path, dpi=110)
-    pyplot.close(figure)
 
 
 def _draw(ax, name: str, members: list[Record], colours: dict[str, tuple]) -> None:

@@ -100,8 +100,9 @@ static double NAME(winograd_cost)(const window *w, ptrdiff_t out, double points,
 
 /* The way for a window; taps: its 3 x 3 grid where it goes by Winograd. */
 static enum NAME(way) NAME(choose)(const window *w, ptrdiff_t algorithm, NAME(taps_3x3) *taps) {
+    enum { LEAST_CHANNELS = 16 }; /* below, sums are short and the direct method's exactness is worth more */
     if (algorithm == FC_DIRECT || !NAME(winograd_taps)(w, taps)) return NAME(DIRECT_WAY);
-    if (algorithm == FC_AUTO && NAME(is_depthwise)(w)) return NAME(DIRECT_WAY);
+    if (algorithm == FC_AUTO && smaller(w->c, w->k) < LEAST_CHANNELS) return NAME(DIRECT_WAY);
     const double two = NAME(winograd_cost)(w, 2, 16, INPUT2_COST, OUTPUT2_COST, WEIGHT2_COST),
                  four = NAME(winograd_cost)(w, 4, 36, INPUT4_COST, OUTPUT4_COST, WEIGHT4_COST);
     if (algorithm == FC_AUTO && NAME(direct_cost)(w) <= fmin(two, four)) return NAME(DIRECT_WAY);

@@ -24,7 +24,7 @@ INLINE size_t NAME(fixed_lay_out)(const fc_pool *g, void *scratch, NAME(fixed_de
     return (size_t)blocks * sizeof(NAME(column_block)) + (size_t)g->out[2];
 }
 
-INLINE void NAME(place_blocks)(const NAME(pool_call) *m, const NAME(fixed_desk) *desk, const int stride, const int size,
+INLINE void NAME(place_blocks)(const NAME(pool_call) *m, const NAME(fixed_desk) *desk, const int apart, const int size,
                                const int kind) {
     const ptrdiff_t Q = m->g->out[2], W = m->g->in[2];
     for (ptrdiff_t i = 0; i < desk->blocks; i++) {
@@ -32,23 +32,23 @@ INLINE void NAME(place_blocks)(const NAME(pool_call) *m, const NAME(fixed_desk) 
         /* The last block overlaps the one before rather than being partial. */
         b->q = NAME(smaller)(i * VL, NAME(larger)(Q - VL, 0));
         b->at = NAME(window_start)(m->g, 2, b->q);
-        b->edge = b->at < 0 || b->at + stride * (VL - 1) + size > W || b->at + stride * VL > W;
+        b->edge = b->at < 0 || b->at + apart * (VL - 1) + size > W || b->at + apart * VL > W;
         b->first = kind == NAME(TAP) ? NAME(vload_int)(m->first_s + b->q) : NAME(vset_int)(0);
         for (int j = 0; j < 3; j++) {
-            const ptrdiff_t from = b->at + (stride == 1 ? j : j * VL), lanes = stride == 2 && j == 2 ? 1 : VL;
+            const ptrdiff_t from = b->at + (apart == 1 ? j : j * VL), lanes = apart == 2 && j == 2 ? 1 : VL;
             b->inside[j] = NAME(mask_range)(-from, NAME(smaller)(W - from, lanes));
         }
     }
 }
 
 /* The best (or the sum) of a block's windows in row x of the input; nan: a NaN was seen. */
-INLINE void NAME(fixed_across)(const T *x, const NAME(column_block) *b, V *best, VI *tap, CHOICE *nan, const int stride,
+INLINE void NAME(fixed_across)(const T *x, const NAME(column_block) *b, V *best, VI *tap, CHOICE *nan, const int apart,
                                const int size, const int edge, const int kind) {
     const V none = kind == NAME(MEAN) ? NAME(vzero)() : NAME(vset)((T)-INFINITY);
     V v[3];
     x += b->at;
 #define LOAD(j, offset) (edge ? NAME(vload_or)(x + (offset), b->inside[j], none) : NAME(vload)(x + (offset)))
-    if (stride == 2) {
+    if (apart == 2) {
         const V low = LOAD(0, 0), high = LOAD(1, VL);
         v[0] = NAME(veven)(low, high);
         v[1] = NAME(vodd)(low, high);
@@ -75,24 +75,24 @@ INLINE void NAME(fixed_across)(const T *x, const NAME(column_block) *b, V *best,
 /* The same for row h of the plane x. A row outside never wins and adds nothing; where it is the first of a window the next one is
    inside. */
 INLINE void NAME(fixed_row)(const T *x, ptrdiff_t h, ptrdiff_t H, ptrdiff_t W, const NAME(column_block) *b, V *best,
-                            VI *tap, CHOICE *nan, const int stride, const int size, const int kind) {
+                            VI *tap, CHOICE *nan, const int apart, const int size, const int kind) {
     if (h < 0 || h >= H) {
         *best = kind == NAME(MEAN) ? NAME(vzero)() : NAME(vset)((T)-INFINITY);
         if (kind == NAME(TAP)) *tap = b->first + size;
     } else if (b->edge) {
-        NAME(fixed_across)(x + h * W, b, best, tap, nan, stride, size, 1, kind);
+        NAME(fixed_across)(x + h * W, b, best, tap, nan, apart, size, 1, kind);
     } else {
-        NAME(fixed_across)(x + h * W, b, best, tap, nan, stride, size, 0, kind);
+        NAME(fixed_across)(x + h * W, b, best, tap, nan, apart, size, 0, kind);
     }
 }
 
 /* Rows p0 <= p < p1 of windows of a plane. */
 INLINE void NAME(fixed_plane)(const NAME(pool_call) *m, ptrdiff_t plane, ptrdiff_t p0, ptrdiff_t p1,
-                              const NAME(fixed_desk) *desk, const int stride, const int size, const int kind) {
+                              const NAME(fixed_desk) *desk, const int apart, const int size, const int kind) {
     const fc_pool *g = m->g;
     const ptrdiff_t H = g->in[1], W = g->in[2], Q = g->out[2], pad = g->pad[1];
     const T *x = m->x + plane * H * W;
-    const int shared = size - stride;
+    const int shared = size - apart;
     const CHOICE none = NAME(vgreater)(NAME(vzero)(), NAME(vzero)());
     CHOICE nan = none;
     int exact = 0; /* a NaN was seen in these rows, perhaps in one that is shared */
@@ -100,11 +100,11 @@ INLINE void NAME(fixed_plane)(const NAME(pool_call) *m, ptrdiff_t plane, ptrdiff
         NAME(column_block) *b = &desk->block[i];
         UNROLL(2)
         for (int r = 0; r < shared; r++)
-            NAME(fixed_row)(x, p0 * stride - pad + r, H, W, b, &b->best[r], &b->tap[r], &nan, stride, size, kind);
+            NAME(fixed_row)(x, p0 * apart - pad + r, H, W, b, &b->best[r], &b->tap[r], &nan, apart, size, kind);
     }
     exact = NAME(vany)(nan);
-    for (ptrdiff_t p = p0, h = p0 * stride - pad, row = (plane * g->out[1] + p0) * Q; p < p1;
-         p++, h += stride, row += Q) {
+    for (ptrdiff_t p = p0, h = p0 * apart - pad, row = (plane * g->out[1] + p0) * Q; p < p1;
+         p++, h += apart, row += Q) {
         const V divisor = NAME(vset)(kind == NAME(MEAN) ? NAME(row_divisor)(g, plane % g->in[0], p) : 1);
         uint8_t *taps = m->taps8 ? m->taps8 + row : desk->taps;
         for (ptrdiff_t i = 0; i < desk->blocks; i++) {
@@ -118,13 +118,13 @@ INLINE void NAME(fixed_plane)(const NAME(pool_call) *m, ptrdiff_t plane, ptrdiff
                     best[r] = b->best[r];
                     tap[r] = b->tap[r];
                 } else {
-                    NAME(fixed_row)(x, h + r, H, W, b, &best[r], &tap[r], &nan, stride, size, kind);
+                    NAME(fixed_row)(x, h + r, H, W, b, &best[r], &tap[r], &nan, apart, size, kind);
                 }
             }
             UNROLL(2)
             for (int r = 0; r < shared; r++) {
-                b->best[r] = best[r + stride];
-                if (kind == NAME(TAP)) b->tap[r] = tap[r + stride];
+                b->best[r] = best[r + apart];
+                if (kind == NAME(TAP)) b->tap[r] = tap[r + apart];
             }
             UNROLL(2)
             for (int r = 1; r < size; r++) {
@@ -139,7 +139,7 @@ INLINE void NAME(fixed_plane)(const NAME(pool_call) *m, ptrdiff_t plane, ptrdiff
                 exact = 1;
                 const PLACE at = {plane / g->in[0], plane % g->in[0], p};
                 const NAME(running) max =
-                    NAME(max_exact)(m, at, b->q, b->first, NULL, stride == 1 ? NAME(ADJACENT) : NAME(ALTERNATE));
+                    NAME(max_exact)(m, at, b->q, b->first, NULL, apart == 1 ? NAME(ADJACENT) : NAME(ALTERNATE));
                 best[0] = max.best;
                 tap[0] = max.tap;
             }
@@ -148,28 +148,28 @@ INLINE void NAME(fixed_plane)(const NAME(pool_call) *m, ptrdiff_t plane, ptrdiff
         }
         if (kind == NAME(TAP) &&m->indices)
             for (ptrdiff_t q = 0; q < Q; q++)
-                m->indices[row + q] = (int64_t)(h * W - g->pad[2] + q * stride + m->offset[taps[q]]);
+                m->indices[row + q] = (int64_t)(h * W - g->pad[2] + q * apart + m->offset[taps[q]]);
     }
 }
 
-INLINE void NAME(fixed_rows)(const NAME(pool_call) *m, ptrdiff_t task, void *scratch, const int stride, const int size,
+INLINE void NAME(fixed_rows)(const NAME(pool_call) *m, ptrdiff_t task, void *scratch, const int apart, const int size,
                              const int kind) {
     const ptrdiff_t P = m->g->out[1], last = NAME(smaller)((task + 1) * m->a_task, m->rows);
     NAME(fixed_desk) desk;
     (void)NAME(fixed_lay_out)(m->g, scratch, &desk);
-    NAME(place_blocks)(m, &desk, stride, size, kind);
+    NAME(place_blocks)(m, &desk, apart, size, kind);
     for (ptrdiff_t row = task * m->a_task, rows; row < last; row += rows) {
         rows = NAME(smaller)(P - row % P, last - row);
-        NAME(fixed_plane)(m, row / P, row % P, row % P + rows, &desk, stride, size, kind);
+        NAME(fixed_plane)(m, row / P, row % P, row % P + rows, &desk, apart, size, kind);
     }
 }
 
-#define FIXED_TASK(stride, size, kind)                                                              \
-    static void NAME(fixed_##stride##_##size##_##kind)(void *call, ptrdiff_t task, void *scratch) { \
-        NAME(fixed_rows)(call, task, scratch, stride, size, NAME(kind));                            \
+#define FIXED_TASK(apart, size, kind)                                                              \
+    static void NAME(fixed_##apart##_##size##_##kind)(void *call, ptrdiff_t task, void *scratch) { \
+        NAME(fixed_rows)(call, task, scratch, apart, size, NAME(kind));                            \
     }
-#define FIXED_TASKS(stride, size) \
-    FIXED_TASK(stride, size, LARGEST) FIXED_TASK(stride, size, TAP) FIXED_TASK(stride, size, MEAN)
+#define FIXED_TASKS(apart, size) \
+    FIXED_TASK(apart, size, LARGEST) FIXED_TASK(apart, size, TAP) FIXED_TASK(apart, size, MEAN)
 FIXED_TASKS(1, 2)
 FIXED_TASKS(1, 3)
 FIXED_TASKS(2, 2)
@@ -178,11 +178,8 @@ FIXED_TASKS(2, 3)
 #undef FIXED_TASK
 
 INLINE fc_task *NAME(fixed_task)(const fc_pool *g, enum NAME(pool_kind) kind) {
-#define FIXED_KINDS(stride, size)                                                     \
-    {                                                                                 \
-        NAME(fixed_##stride##_##size##_LARGEST), NAME(fixed_##stride##_##size##_TAP), \
-            NAME(fixed_##stride##_##size##_MEAN)                                      \
-    }
+#define FIXED_KINDS(apart, size) \
+    { NAME(fixed_##apart##_##size##_LARGEST), NAME(fixed_##apart##_##size##_TAP), NAME(fixed_##apart##_##size##_MEAN) }
     static fc_task *const loops[2][2][3] = {{FIXED_KINDS(1, 2), FIXED_KINDS(1, 3)},
                                             {FIXED_KINDS(2, 2), FIXED_KINDS(2, 3)}};
 #undef FIXED_KINDS

@@ -42,18 +42,18 @@ INLINE void NAME(fill_stage)(const NAME(stage) *s, const NAME(pool_grad) *m, ptr
 
 /* Adds to sum[r][e], elements of row r under the windows at columns stride * u + e (u: lanes), what one row of windows sends them.
    With v = u + pad / stride and odd = pad % stride that is tap (r, s = e + odd - stride * k) of window v + k; dy and taps: at v. */
-INLINE void NAME(gather_row)(const T *dy, const uint8_t *taps, V (*sum)[2], const TAPS *number, const int stride,
+INLINE void NAME(gather_row)(const T *dy, const uint8_t *taps, V (*sum)[2], const TAPS *number, const int apart,
                              const int size, const int odd, const int kind) {
     V spread[2] = {NAME(vzero)(), NAME(vzero)()};
     UNROLL(3)
-    for (int k = -((size - 1 - odd) / stride); k * stride < stride + odd; k++) {
+    for (int k = -((size - 1 - odd) / apart); k * apart < apart + odd; k++) {
         TAPS t;
         if (kind == NAME(TAP)) t = NAME(load_taps)(taps + k);
         V d = NAME(vload)(dy + k);
         __asm__("" : "+" VREG(d)); /* loaded once, not again by every addition */
         UNROLL(2)
-        for (int e = 0; e < stride; e++) {
-            const int s = e + odd - stride * k;
+        for (int e = 0; e < apart; e++) {
+            const int s = e + odd - apart * k;
             if (s < 0 || s >= size) continue;
             if (kind == NAME(MEAN)) {
                 spread[e] += d;
@@ -68,32 +68,32 @@ INLINE void NAME(gather_row)(const T *dy, const uint8_t *taps, V (*sum)[2], cons
     UNROLL(3)
     for (int r = 0; r < size; r++) {
         UNROLL(2)
-        for (int e = 0; e < stride; e++) sum[r][e] += spread[e];
+        for (int e = 0; e < apart; e++) sum[r][e] += spread[e];
     }
 }
 
 /* Stores the finished columns of one row, of which `width` exist. */
-INLINE void NAME(gather_store)(T *dx, ptrdiff_t width, const V sum[2], const int stride, const int edge) {
-    const V low = stride == 1 ? sum[0] : NAME(vinterleave_low)(sum[0], sum[1]);
+INLINE void NAME(gather_store)(T *dx, ptrdiff_t width, const V sum[2], const int apart, const int edge) {
+    const V low = apart == 1 ? sum[0] : NAME(vinterleave_low)(sum[0], sum[1]);
     const V high = NAME(vinterleave_high)(sum[0], sum[1]);
     if (edge) {
         NAME(store_some)(dx, width, low);
-        if (stride > 1) NAME(store_some)(dx + VL, width - VL, high);
+        if (apart > 1) NAME(store_some)(dx + VL, width - VL, high);
     } else {
         NAME(vstore)(dx, low);
-        if (stride > 1) NAME(vstore)(dx + VL, high);
+        if (apart > 1) NAME(vstore)(dx + VL, high);
     }
 }
 
 /* Rows h0 <= h < h1 of a plane of dx. What is unfinished waits in scratch, or, where one block is the whole row (`alone`), stays in
    registers. */
 INLINE void NAME(gather_plane)(const NAME(pool_grad) *m, ptrdiff_t plane, ptrdiff_t h0, ptrdiff_t h1,
-                               const NAME(stage) *stage, const int stride, const int size, const int odd,
-                               const int kind, const int alone) {
+                               const NAME(stage) *stage, const int apart, const int size, const int odd, const int kind,
+                               const int alone) {
     const fc_pool *g = m->g;
     const ptrdiff_t W = g->in[2], P = g->out[1], first = NAME(windows_over)(g, 1, h0).first;
     T *dx = m->dx + plane * g->in[1] * W;
-    const int unfinished = size - stride;
+    const int unfinished = size - apart;
     V sum[3][2];
     TAPS number[9];
     UNROLL(9)
@@ -109,41 +109,41 @@ INLINE void NAME(gather_plane)(const NAME(pool_grad) *m, ptrdiff_t plane, ptrdif
         if (p == staged && p < P) {
             staged = NAME(smaller)(staged + stage->rows, P);
             NAME(fill_stage)(stage, m, plane, p, staged - p, kind);
-            at = VL + g->pad[2] / stride;
+            at = VL + g->pad[2] / apart;
         }
         T *to = dx + h * W, *between = stage->waiting;
-        for (ptrdiff_t u = 0; alone ? u == 0 : u * stride < W; u += VL, to += stride * VL) {
+        for (ptrdiff_t u = 0; alone ? u == 0 : u * apart < W; u += VL, to += apart * VL) {
             if (!alone) {
                 UNROLL(2)
                 for (int r = 0; r < unfinished; r++) {
                     UNROLL(2)
-                    for (int e = 0; e < stride; e++) sum[r][e] = NAME(vload)(between + (r * stride + e) * VL);
+                    for (int e = 0; e < apart; e++) sum[r][e] = NAME(vload)(between + (r * apart + e) * VL);
                 }
             }
-            if (p < P) NAME(gather_row)(stage->dy + at + u, stage->taps + at + u, sum, number, stride, size, odd, kind);
+            if (p < P) NAME(gather_row)(stage->dy + at + u, stage->taps + at + u, sum, number, apart, size, odd, kind);
             UNROLL(2)
-            for (int r = 0; r < stride; r++) {
+            for (int r = 0; r < apart; r++) {
                 if (h + r < h0 || h + r >= h1) continue;
-                if (u * stride + stride * VL > W)
-                    NAME(gather_store)(to + r * W, W - u * stride, sum[r], stride, 1);
+                if (u * apart + apart * VL > W)
+                    NAME(gather_store)(to + r * W, W - u * apart, sum[r], apart, 1);
                 else
-                    NAME(gather_store)(to + r * W, 0, sum[r], stride, 0);
+                    NAME(gather_store)(to + r * W, 0, sum[r], apart, 0);
             }
             UNROLL(3)
             for (int r = 0; r < size; r++) {
                 UNROLL(2)
-                for (int e = 0; e < stride; e++) {
-                    sum[r][e] = r < unfinished ? sum[r + stride][e] : NAME(vzero)();
-                    if (!alone && r < unfinished) NAME(vstore)(between + (r * stride + e) * VL, sum[r][e]);
+                for (int e = 0; e < apart; e++) {
+                    sum[r][e] = r < unfinished ? sum[r + apart][e] : NAME(vzero)();
+                    if (!alone && r < unfinished) NAME(vstore)(between + (r * apart + e) * VL, sum[r][e]);
                 }
             }
-            between += unfinished * stride * VL;
+            between += unfinished * apart * VL;
         }
     }
 }
 
 /* Rows of dx, plane by plane. */
-INLINE void NAME(gather_rows)(const NAME(pool_grad) *m, ptrdiff_t task, void *scratch, const int stride, const int size,
+INLINE void NAME(gather_rows)(const NAME(pool_grad) *m, ptrdiff_t task, void *scratch, const int apart, const int size,
                               const int odd, const int kind) {
     const fc_pool *g = m->g;
     const ptrdiff_t H = g->in[1], W = g->in[2], last = NAME(smaller)((task + 1) * m->a_task, m->rows);
@@ -154,16 +154,16 @@ INLINE void NAME(gather_rows)(const NAME(pool_grad) *m, ptrdiff_t task, void *sc
     for (ptrdiff_t row = task * m->a_task, rows; row < last; row += rows) {
         const ptrdiff_t plane = row / H, h = row % H;
         rows = NAME(smaller)(H - h, last - row);
-        if (W <= stride * VL)
-            NAME(gather_plane)(m, plane, h, h + rows, &stage, stride, size, odd, kind, 1);
+        if (W <= apart * VL)
+            NAME(gather_plane)(m, plane, h, h + rows, &stage, apart, size, odd, kind, 1);
         else
-            NAME(gather_plane)(m, plane, h, h + rows, &stage, stride, size, odd, kind, 0);
+            NAME(gather_plane)(m, plane, h, h + rows, &stage, apart, size, odd, kind, 0);
     }
 }
 
-#define GATHER_TASK(stride, size, odd, kind)                                                                 \
-    static void NAME(gather_##stride##_##size##_##odd##_##kind)(void *call, ptrdiff_t task, void *scratch) { \
-        NAME(gather_rows)(call, task, scratch, stride, size, odd, NAME(kind));                               \
+#define GATHER_TASK(apart, size, odd, kind)                                                                 \
+    static void NAME(gather_##apart##_##size##_##odd##_##kind)(void *call, ptrdiff_t task, void *scratch) { \
+        NAME(gather_rows)(call, task, scratch, apart, size, odd, NAME(kind));                               \
     }
 #define GATHER_TASKS(kind)     \
     GATHER_TASK(1, 2, 0, kind) \
