@@ -24,7 +24,7 @@ INLINE size_t NAME(fixed_lay_out)(const fc_pool *g, void *scratch, NAME(fixed_de
     return (size_t)blocks * sizeof(NAME(column_block)) + (size_t)g->out[2];
 }
 
-INLINE void NAME(place_blocks)(const NAME(pool_call) *m, const NAME(fixed_desk) *desk, const int apart, const int size,
+INLINE void NAME(place_blocks)(const NAME(pool_call) *m, const NAME(fixed_desk) *desk, const int apart, const int wide,
                                const int kind) {
     const ptrdiff_t Q = m->g->out[2], W = m->g->in[2];
     for (ptrdiff_t i = 0; i < desk->blocks; i++) {
@@ -32,7 +32,7 @@ INLINE void NAME(place_blocks)(const NAME(pool_call) *m, const NAME(fixed_desk) 
         /* The last block overlaps the one before rather than being partial. */
         b->q = NAME(smaller)(i * VL, NAME(larger)(Q - VL, 0));
         b->at = NAME(window_start)(m->g, 2, b->q);
-        b->edge = b->at < 0 || b->at + apart * (VL - 1) + size > W || b->at + apart * VL > W;
+        b->edge = b->at < 0 || b->at + apart * (VL - 1) + wide > W || b->at + apart * VL > W;
         b->first = kind == NAME(TAP) ? NAME(vload_int)(m->first_s + b->q) : NAME(vset_int)(0);
         for (int j = 0; j < 3; j++) {
             const ptrdiff_t from = b->at + (apart == 1 ? j : j * VL), lanes = apart == 2 && j == 2 ? 1 : VL;
@@ -43,7 +43,7 @@ INLINE void NAME(place_blocks)(const NAME(pool_call) *m, const NAME(fixed_desk) 
 
 /* The best (or the sum) of a block's windows in row x of the input; nan: a NaN was seen. */
 INLINE void NAME(fixed_across)(const T *x, const NAME(column_block) *b, V *best, VI *tap, CHOICE *nan, const int apart,
-                               const int size, const int edge, const int kind) {
+                               const int wide, const int edge, const int kind) {
     const V none = kind == NAME(MEAN) ? NAME(vzero)() : NAME(vset)((T)-INFINITY);
     V v[3];
     x += b->at;
@@ -52,22 +52,22 @@ INLINE void NAME(fixed_across)(const T *x, const NAME(column_block) *b, V *best,
         const V low = LOAD(0, 0), high = LOAD(1, VL);
         v[0] = NAME(veven)(low, high);
         v[1] = NAME(vodd)(low, high);
-        if (size == 3) v[2] = NAME(vnext)(v[0], edge ? LOAD(2, 2 * VL) : NAME(vset)(x[2 * VL]));
+        if (wide == 3) v[2] = NAME(vnext)(v[0], edge ? LOAD(2, 2 * VL) : NAME(vset)(x[2 * VL]));
     } else {
         v[0] = LOAD(0, 0);
         v[1] = LOAD(1, 1);
-        if (size == 3) v[2] = LOAD(2, 2);
+        if (wide == 3) v[2] = LOAD(2, 2);
     }
 #undef LOAD
     if (kind == NAME(MEAN)) {
-        *best = size == 3 ? v[0] + v[1] + v[2] : v[0] + v[1];
+        *best = wide == 3 ? v[0] + v[1] + v[2] : v[0] + v[1];
         return;
     }
     *nan |= NAME(vunordered)(v[0], v[1]);
-    if (size == 3) *nan |= NAME(vunordered)(v[2], v[2]);
+    if (wide == 3) *nan |= NAME(vunordered)(v[2], v[2]);
     if (kind == NAME(TAP)) *tap = NAME(vpick_int)(NAME(vgreater)(v[1], v[0]), NAME(vset_int)(1), b->first);
     *best = NAME(vlarger)(v[1], v[0]);
-    if (size < 3) return;
+    if (wide < 3) return;
     if (kind == NAME(TAP)) *tap = NAME(vpick_int)(NAME(vgreater)(v[2], *best), NAME(vset_int)(2), *tap);
     *best = NAME(vlarger)(v[2], *best);
 }
@@ -75,24 +75,24 @@ INLINE void NAME(fixed_across)(const T *x, const NAME(column_block) *b, V *best,
 /* The same for row h of the plane x. A row outside never wins and adds nothing; where it is the first of a window the next one is
    inside. */
 INLINE void NAME(fixed_row)(const T *x, ptrdiff_t h, ptrdiff_t H, ptrdiff_t W, const NAME(column_block) *b, V *best,
-                            VI *tap, CHOICE *nan, const int apart, const int size, const int kind) {
+                            VI *tap, CHOICE *nan, const int apart, const int wide, const int kind) {
     if (h < 0 || h >= H) {
         *best = kind == NAME(MEAN) ? NAME(vzero)() : NAME(vset)((T)-INFINITY);
-        if (kind == NAME(TAP)) *tap = b->first + size;
+        if (kind == NAME(TAP)) *tap = b->first + wide;
     } else if (b->edge) {
-        NAME(fixed_across)(x + h * W, b, best, tap, nan, apart, size, 1, kind);
+        NAME(fixed_across)(x + h * W, b, best, tap, nan, apart, wide, 1, kind);
     } else {
-        NAME(fixed_across)(x + h * W, b, best, tap, nan, apart, size, 0, kind);
+        NAME(fixed_across)(x + h * W, b, best, tap, nan, apart, wide, 0, kind);
     }
 }
 
 /* Rows p0 <= p < p1 of windows of a plane. */
 INLINE void NAME(fixed_plane)(const NAME(pool_call) *m, ptrdiff_t plane, ptrdiff_t p0, ptrdiff_t p1,
-                              const NAME(fixed_desk) *desk, const int apart, const int size, const int kind) {
+                              const NAME(fixed_desk) *desk, const int apart, const int wide, const int kind) {
     const fc_pool *g = m->g;
     const ptrdiff_t H = g->in[1], W = g->in[2], Q = g->out[2], pad = g->pad[1];
     const T *x = m->x + plane * H * W;
-    const int shared = size - apart;
+    const int shared = wide - apart;
     const CHOICE none = NAME(vgreater)(NAME(vzero)(), NAME(vzero)());
     CHOICE nan = none;
     int exact = 0; /* a NaN was seen in these rows, perhaps in one that is shared */
@@ -100,7 +100,7 @@ INLINE void NAME(fixed_plane)(const NAME(pool_call) *m, ptrdiff_t plane, ptrdiff
         NAME(column_block) *b = &desk->block[i];
         UNROLL(2)
         for (int r = 0; r < shared; r++)
-            NAME(fixed_row)(x, p0 * apart - pad + r, H, W, b, &b->best[r], &b->tap[r], &nan, apart, size, kind);
+            NAME(fixed_row)(x, p0 * apart - pad + r, H, W, b, &b->best[r], &b->tap[r], &nan, apart, wide, kind);
     }
     exact = NAME(vany)(nan);
     for (ptrdiff_t p = p0, h = p0 * apart - pad, row = (plane * g->out[1] + p0) * Q; p < p1;
@@ -113,12 +113,12 @@ INLINE void NAME(fixed_plane)(const NAME(pool_call) *m, ptrdiff_t plane, ptrdiff
             VI tap[3];
             nan = none;
             UNROLL(3)
-            for (int r = 0; r < size; r++) {
+            for (int r = 0; r < wide; r++) {
                 if (r < shared) {
                     best[r] = b->best[r];
                     tap[r] = b->tap[r];
                 } else {
-                    NAME(fixed_row)(x, h + r, H, W, b, &best[r], &tap[r], &nan, apart, size, kind);
+                    NAME(fixed_row)(x, h + r, H, W, b, &best[r], &tap[r], &nan, apart, wide, kind);
                 }
             }
             UNROLL(2)
@@ -127,9 +127,9 @@ INLINE void NAME(fixed_plane)(const NAME(pool_call) *m, ptrdiff_t plane, ptrdiff
                 if (kind == NAME(TAP)) b->tap[r] = tap[r + apart];
             }
             UNROLL(2)
-            for (int r = 1; r < size; r++) {
+            for (int r = 1; r < wide; r++) {
                 if (kind == NAME(TAP))
-                    tap[0] = NAME(vpick_sum)(NAME(vgreater)(best[r], best[0]), tap[r], NAME(vset_int)((TI)(r * size)),
+                    tap[0] = NAME(vpick_sum)(NAME(vgreater)(best[r], best[0]), tap[r], NAME(vset_int)((TI)(r * wide)),
                                              tap[0]);
                 best[0] = kind == NAME(MEAN) ? best[0] + best[r] : NAME(vlarger)(best[r], best[0]);
             }
@@ -152,24 +152,24 @@ INLINE void NAME(fixed_plane)(const NAME(pool_call) *m, ptrdiff_t plane, ptrdiff
     }
 }
 
-INLINE void NAME(fixed_rows)(const NAME(pool_call) *m, ptrdiff_t task, void *scratch, const int apart, const int size,
+INLINE void NAME(fixed_rows)(const NAME(pool_call) *m, ptrdiff_t task, void *scratch, const int apart, const int wide,
                              const int kind) {
     const ptrdiff_t P = m->g->out[1], last = NAME(smaller)((task + 1) * m->a_task, m->rows);
     NAME(fixed_desk) desk;
     (void)NAME(fixed_lay_out)(m->g, scratch, &desk);
-    NAME(place_blocks)(m, &desk, apart, size, kind);
+    NAME(place_blocks)(m, &desk, apart, wide, kind);
     for (ptrdiff_t row = task * m->a_task, rows; row < last; row += rows) {
         rows = NAME(smaller)(P - row % P, last - row);
-        NAME(fixed_plane)(m, row / P, row % P, row % P + rows, &desk, apart, size, kind);
+        NAME(fixed_plane)(m, row / P, row % P, row % P + rows, &desk, apart, wide, kind);
     }
 }
 
-#define FIXED_TASK(apart, size, kind)                                                              \
-    static void NAME(fixed_##apart##_##size##_##kind)(void *call, ptrdiff_t task, void *scratch) { \
-        NAME(fixed_rows)(call, task, scratch, apart, size, NAME(kind));                            \
+#define FIXED_TASK(apart, wide, kind)                                                              \
+    static void NAME(fixed_##apart##_##wide##_##kind)(void *call, ptrdiff_t task, void *scratch) { \
+        NAME(fixed_rows)(call, task, scratch, apart, wide, NAME(kind));                            \
     }
-#define FIXED_TASKS(apart, size) \
-    FIXED_TASK(apart, size, LARGEST) FIXED_TASK(apart, size, TAP) FIXED_TASK(apart, size, MEAN)
+#define FIXED_TASKS(apart, wide) \
+    FIXED_TASK(apart, wide, LARGEST) FIXED_TASK(apart, wide, TAP) FIXED_TASK(apart, wide, MEAN)
 FIXED_TASKS(1, 2)
 FIXED_TASKS(1, 3)
 FIXED_TASKS(2, 2)
@@ -178,8 +178,8 @@ FIXED_TASKS(2, 3)
 #undef FIXED_TASK
 
 INLINE fc_task *NAME(fixed_task)(const fc_pool *g, enum NAME(pool_kind) kind) {
-#define FIXED_KINDS(apart, size) \
-    { NAME(fixed_##apart##_##size##_LARGEST), NAME(fixed_##apart##_##size##_TAP), NAME(fixed_##apart##_##size##_MEAN) }
+#define FIXED_KINDS(apart, wide) \
+    { NAME(fixed_##apart##_##wide##_LARGEST), NAME(fixed_##apart##_##wide##_TAP), NAME(fixed_##apart##_##wide##_MEAN) }
     static fc_task *const loops[2][2][3] = {{FIXED_KINDS(1, 2), FIXED_KINDS(1, 3)},
                                             {FIXED_KINDS(2, 2), FIXED_KINDS(2, 3)}};
 #undef FIXED_KINDS

@@ -43,10 +43,10 @@ INLINE void NAME(fill_stage)(const NAME(stage) *s, const NAME(pool_grad) *m, ptr
 /* Adds to sum[r][e], elements of row r under the windows at columns stride * u + e (u: lanes), what one row of windows sends them.
    With v = u + pad / stride and odd = pad % stride that is tap (r, s = e + odd - stride * k) of window v + k; dy and taps: at v. */
 INLINE void NAME(gather_row)(const T *dy, const uint8_t *taps, V (*sum)[2], const TAPS *number, const int apart,
-                             const int size, const int odd, const int kind) {
+                             const int wide, const int odd, const int kind) {
     V spread[2] = {NAME(vzero)(), NAME(vzero)()};
     UNROLL(3)
-    for (int k = -((size - 1 - odd) / apart); k * apart < apart + odd; k++) {
+    for (int k = -((wide - 1 - odd) / apart); k * apart < apart + odd; k++) {
         TAPS t;
         if (kind == NAME(TAP)) t = NAME(load_taps)(taps + k);
         V d = NAME(vload)(dy + k);
@@ -54,19 +54,19 @@ INLINE void NAME(gather_row)(const T *dy, const uint8_t *taps, V (*sum)[2], cons
         UNROLL(2)
         for (int e = 0; e < apart; e++) {
             const int s = e + odd - apart * k;
-            if (s < 0 || s >= size) continue;
+            if (s < 0 || s >= wide) continue;
             if (kind == NAME(MEAN)) {
                 spread[e] += d;
                 continue;
             }
             UNROLL(3)
-            for (int r = 0; r < size; r++)
-                sum[r][e] = NAME(vadd_where)(NAME(taps_are)(t, number[r * size + s]), sum[r][e], d);
+            for (int r = 0; r < wide; r++)
+                sum[r][e] = NAME(vadd_where)(NAME(taps_are)(t, number[r * wide + s]), sum[r][e], d);
         }
     }
     if (kind != NAME(MEAN)) return;
     UNROLL(3)
-    for (int r = 0; r < size; r++) {
+    for (int r = 0; r < wide; r++) {
         UNROLL(2)
         for (int e = 0; e < apart; e++) sum[r][e] += spread[e];
     }
@@ -88,16 +88,16 @@ INLINE void NAME(gather_store)(T *dx, ptrdiff_t width, const V sum[2], const int
 /* Rows h0 <= h < h1 of a plane of dx. What is unfinished waits in scratch, or, where one block is the whole row (`alone`), stays in
    registers. */
 INLINE void NAME(gather_plane)(const NAME(pool_grad) *m, ptrdiff_t plane, ptrdiff_t h0, ptrdiff_t h1,
-                               const NAME(stage) *stage, const int apart, const int size, const int odd, const int kind,
+                               const NAME(stage) *stage, const int apart, const int wide, const int odd, const int kind,
                                const int alone) {
     const fc_pool *g = m->g;
     const ptrdiff_t W = g->in[2], P = g->out[1], first = NAME(windows_over)(g, 1, h0).first;
     T *dx = m->dx + plane * g->in[1] * W;
-    const int unfinished = size - apart;
+    const int unfinished = wide - apart;
     V sum[3][2];
     TAPS number[9];
     UNROLL(9)
-    for (int i = 0; i < size * size; i++) {
+    for (int i = 0; i < wide * wide; i++) {
         number[i] = NAME(taps_number)(i);
         __asm__("" : "+" VREG(number[i])); /* else they are made again for every comparison */
     }
@@ -120,7 +120,7 @@ INLINE void NAME(gather_plane)(const NAME(pool_grad) *m, ptrdiff_t plane, ptrdif
                     for (int e = 0; e < apart; e++) sum[r][e] = NAME(vload)(between + (r * apart + e) * VL);
                 }
             }
-            if (p < P) NAME(gather_row)(stage->dy + at + u, stage->taps + at + u, sum, number, apart, size, odd, kind);
+            if (p < P) NAME(gather_row)(stage->dy + at + u, stage->taps + at + u, sum, number, apart, wide, odd, kind);
             UNROLL(2)
             for (int r = 0; r < apart; r++) {
                 if (h + r < h0 || h + r >= h1) continue;
@@ -130,7 +130,7 @@ INLINE void NAME(gather_plane)(const NAME(pool_grad) *m, ptrdiff_t plane, ptrdif
                     NAME(gather_store)(to + r * W, 0, sum[r], apart, 0);
             }
             UNROLL(3)
-            for (int r = 0; r < size; r++) {
+            for (int r = 0; r < wide; r++) {
                 UNROLL(2)
                 for (int e = 0; e < apart; e++) {
                     sum[r][e] = r < unfinished ? sum[r + apart][e] : NAME(vzero)();
@@ -143,7 +143,7 @@ INLINE void NAME(gather_plane)(const NAME(pool_grad) *m, ptrdiff_t plane, ptrdif
 }
 
 /* Rows of dx, plane by plane. */
-INLINE void NAME(gather_rows)(const NAME(pool_grad) *m, ptrdiff_t task, void *scratch, const int apart, const int size,
+INLINE void NAME(gather_rows)(const NAME(pool_grad) *m, ptrdiff_t task, void *scratch, const int apart, const int wide,
                               const int odd, const int kind) {
     const fc_pool *g = m->g;
     const ptrdiff_t H = g->in[1], W = g->in[2], last = NAME(smaller)((task + 1) * m->a_task, m->rows);
@@ -155,15 +155,15 @@ INLINE void NAME(gather_rows)(const NAME(pool_grad) *m, ptrdiff_t task, void *sc
         const ptrdiff_t plane = row / H, h = row % H;
         rows = NAME(smaller)(H - h, last - row);
         if (W <= apart * VL)
-            NAME(gather_plane)(m, plane, h, h + rows, &stage, apart, size, odd, kind, 1);
+            NAME(gather_plane)(m, plane, h, h + rows, &stage, apart, wide, odd, kind, 1);
         else
-            NAME(gather_plane)(m, plane, h, h + rows, &stage, apart, size, odd, kind, 0);
+            NAME(gather_plane)(m, plane, h, h + rows, &stage, apart, wide, odd, kind, 0);
     }
 }
 
-#define GATHER_TASK(apart, size, odd, kind)                                                                 \
-    static void NAME(gather_##apart##_##size##_##odd##_##kind)(void *call, ptrdiff_t task, void *scratch) { \
-        NAME(gather_rows)(call, task, scratch, apart, size, odd, NAME(kind));                               \
+#define GATHER_TASK(apart, wide, odd, kind)                                                                 \
+    static void NAME(gather_##apart##_##wide##_##odd##_##kind)(void *call, ptrdiff_t task, void *scratch) { \
+        NAME(gather_rows)(call, task, scratch, apart, wide, odd, NAME(kind));                               \
     }
 #define GATHER_TASKS(kind)     \
     GATHER_TASK(1, 2, 0, kind) \
