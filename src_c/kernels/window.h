@@ -41,12 +41,30 @@ static inline ptrdiff_t window_runs(const window *w, ptrdiff_t first, ptrdiff_t 
     return used;
 }
 
+/* A window of one tap that reads every input position in turn sees one long row of pixels in place of rows and planes of them. */
+static inline window window_in_one_row(const window *w) {
+    window row = *w;
+    const ptrdiff_t pixels = window_pixels(w);
+    int plain = w->taps == 1;
+    for (int a = 0; a < 3; a++) plain &= w->step[a] == 1 && w->in[a] == w->out[a] && (w->taps != 1 || w->tap[a] == 0);
+    for (int a = 0; a < 2; a++)
+        plain &= w->x_s[a] == w->x_s[a + 1] * w->in[a + 1] && w->y_s[a] == w->y_s[a + 1] * w->out[a + 1];
+    if (!plain) return row;
+    for (int a = 0; a < 2; a++) {
+        row.in[a] = row.out[a] = 1;
+        row.x_s[a] = w->x_s[2] * pixels;
+        row.y_s[a] = w->y_s[2] * pixels;
+    }
+    row.in[2] = row.out[2] = pixels;
+    return row;
+}
+
 /* The output positions i, 0 <= i < length, whose input position start + i * step lies inside 0 .. size-1: lo <= i < hi. */
 static inline void inside(ptrdiff_t start, ptrdiff_t step, ptrdiff_t size, ptrdiff_t length, ptrdiff_t *lo,
                           ptrdiff_t *hi) {
+    /* Divisions only at the borders: this runs for every tap of every row of a panel. */
     *lo = start >= 0 ? 0 : (-start - 1) / step + 1;
-    *hi = start >= size ? 0 : (size - 1 - start) / step + 1;
-    if (*hi > length) *hi = length;
+    *hi = start + (length - 1) * step < size ? length : start >= size ? 0 : (size - 1 - start) / step + 1;
     if (*lo >= *hi) *lo = *hi = 0;
 }
 
