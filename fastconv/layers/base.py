@@ -76,6 +76,9 @@ class Layer:
     # Whether forward, and whether inference, takes `out=x` to work in place.
     forward_in_place: bool = False
     call_in_place: bool = False
+    # How many arrays it takes (None: any number) and gives, for the nodes of a Graph.
+    input_count: int | None = 1
+    output_count: int = 1
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, Back]:
         raise NotImplementedError(f"{type(self).__name__} has no forward")
