@@ -22,6 +22,7 @@ from .pool import (
     MaxPool3d,
 )
 from .shape import Flatten, Pad, Permute, Reshape, Slice, Upsample
+from .summary import summarize
 
 __all__ = [
     "AdaptiveAvgPool2d",
@@ -73,4 +74,5 @@ __all__ = [
     "Sub",
     "Tanh",
     "Upsample",
+    "summarize",
 ]

@@ -1,12 +1,36 @@
 """Calls one layer for a container: in place where that is safe, its name in front of a bad shape's message.
 It must never change what a layer computes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
 from .. import functional as F
 from .base import Back, Layer
+
+Shape = tuple[int, ...]
+# (layer, shapes of its inputs, shape of its result) of each inference inside `recording`.
+Calls = list[tuple[Layer, tuple[Shape, ...], Shape]]
+_calls: ContextVar[Calls | None] = ContextVar("fastconv_calls", default=None)
+
+
+@contextmanager
+def recording() -> Iterator[Calls]:
+    """Inside, this thread's inferences of layers in containers are noted in the list that it gives."""
+    calls: Calls = []
+    token = _calls.set(calls)
+    try:
+        yield calls
+    finally:
+        _calls.reset(token)
+
+
+def note(calls: Calls, layer: Layer, xs: tuple[np.ndarray, ...], y: Any) -> None:
+    """Add one call; a result of several arrays has no shape."""
+    calls.append((layer, tuple(np.shape(x) for x in xs), getattr(y, "shape", ())))
 
 
 def require_layer(kind: str, layer: Any) -> Layer:
@@ -19,10 +43,13 @@ def require_layer(kind: str, layer: Any) -> Layer:
 def call(name: str, layer: Layer, *xs: np.ndarray, free: np.ndarray | None = None) -> np.ndarray:
     """layer(*xs), written into `free`, one of xs that nobody else reads, if the layer can."""
     try:
-        return layer(*xs, out=free) if _fits(free) and layer.call_in_place else layer(*xs)
+        y = layer(*xs, out=free) if _fits(free) and layer.call_in_place else layer(*xs)
     except (ValueError, TypeError) as error:
         _name_layer(error, name, layer)
         raise
+    if (calls := _calls.get()) is not None:
+        note(calls, layer, xs, y)
+    return y
 
 
 def forward(name: str, layer: Layer, *xs: np.ndarray, free: np.ndarray | None = None) -> tuple[np.ndarray, Back]:

@@ -214,6 +214,20 @@ class Layer:
                     setattr(layer, name, value.astype(dtype))
         return self
 
+    def flops(self, inputs: tuple[tuple[int, ...], ...], output: tuple[int, ...]) -> int:
+        """Floating-point operations of one call with arrays of these shapes, 2 for a multiply-add.
+
+        Only convolutions and fully connected layers are counted, as in the papers' tables; containers give 0.
+        """
+        return 0
+
+    def summary(self, *shapes: tuple[int, ...]) -> None:
+        """Print all layers with their parameters, and for x of these shapes, batch included, their results' and
+        FLOPs: `model.summary((1, 3, 224, 224))`. `layers.summarize` gives the same as rows."""
+        from .summary import summarize
+
+        print(summarize(self, *shapes))
+
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, which `from_config` takes: plain values, and Layers in containers."""
         values = {name: getattr(self, name) for name in self.arguments}
