@@ -122,3 +122,65 @@ def test_assigned_weights_are_the_arrays_themselves():
         np.testing.assert_array_equal(value, frozen[name])
     with pytest.raises(ValueError, match="missing"):
         model.load_state_dict({}, assign=True)
+
+
+def small_file():
+    values = {
+        "a.weight": np.arange(6, dtype=np.float32),
+        "b": np.arange(4, dtype=np.int64),
+        "c": np.zeros(0, np.float64),
+    }
+    header, end = {"__metadata__": {"format": "pt"}}, 0
+    for name, value in values.items():
+        kind = {"f": "F", "i": "I"}[value.dtype.kind] + str(8 * value.itemsize)
+        header[name] = {"dtype": kind, "shape": list(value.shape), "data_offsets": [end, end + value.nbytes]}
+        end += value.nbytes
+    return safetensors(header, b"".join(value.tobytes() for value in values.values())), values
+
+
+def test_every_truncation_of_a_safetensors_file_is_refused(tmp_path):
+    data, values = small_file()
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    for name, value in fastconv.read_weights(path).items():
+        np.testing.assert_array_equal(value, values[name])
+    for length in range(len(data)):
+        path.write_bytes(data[:length])
+        with pytest.raises(FormatError):
+            fastconv.read_weights(path)
+
+
+def test_damaged_safetensors_files_are_read_or_refused(tmp_path):
+    data, _ = small_file()
+    generator = np.random.default_rng(5)
+    path = tmp_path / "file"
+    refused = 0
+    for _ in range(2000):
+        damaged = bytearray(data)
+        for _ in range(generator.integers(1, 4)):
+            place = int(generator.integers(len(damaged) - 60 * (generator.random() < 0.8)))
+            kind = generator.integers(4)
+            if kind == 0:
+                damaged[place] = generator.integers(256)
+            elif kind == 1:
+                damaged[place : place + 1] = str(generator.choice([0, -1, 2**31, 2**62, 2**63, 2**64 - 1])).encode()
+            elif kind == 2:
+                del damaged[place : place + int(generator.integers(1, 9))]
+            else:
+                damaged[place:place] = damaged[place : place + int(generator.integers(1, 40))]
+        path.write_bytes(damaged)
+        try:
+            weights = fastconv.read_weights(path)
+        except FormatError:
+            refused += 1
+        else:
+            assert all(type(value) is np.ndarray for value in weights.values())
+    assert refused > 1000
+
+
+@pytest.mark.parametrize("names", (["../x", "/etc/passwd", "a\0b"], ["w" * 10**6]))
+def test_names_are_keys_and_never_paths(tmp_path, names):
+    path = tmp_path / "file"
+    path.write_bytes(safetensors({name: {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for name in names}))
+    assert set(fastconv.read_weights(path)) == set(names)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
