@@ -29,7 +29,12 @@ _MODULES = (
     "reference",
     "schedules",
 )
-_MEMBERS = {"Trainer": "trainer", "load": "formats.model_file", "save": "formats.model_file"}
+_MEMBERS = {
+    "Trainer": "trainer",
+    "load": "formats.model_file",
+    "read_weights": "formats.state_dict",
+    "save": "formats.model_file",
+}
 
 __all__ = [
     *_MEMBERS,
