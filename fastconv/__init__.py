@@ -29,6 +29,8 @@ _MODULES = (
     "plots",
     "reference",
     "schedules",
+    "signal",
+    "signal",
 )
 _MEMBERS = {"Trainer": "trainer", "load": "formats.model_file", "save": "formats.model_file"}
 
