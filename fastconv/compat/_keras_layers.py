@@ -7,6 +7,7 @@ convolution (*kernel, C, multiplier), of transposed convolution (*kernel, K, C).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def conv(
             "The number of input channels must be evenly divisible by kernel's in_channels. "
             f"Received input channels {channels} and kernel in_channels {kernel_channels}."
         )
-    weight = np.moveaxis(kernel, (-1, -2), (0, 1))
+    weight = _weight(kernel, _swapped)
     return _convolve(inputs, weight, strides, padding, dilation_rate, channels // kernel_channels, layout)
 
 
@@ -56,7 +57,7 @@ def depthwise_conv(
     """Convolution of each channel by itself; ValueError as conv, or where kernel and inputs differ in channels."""
     inputs, kernel, layout = _operands(inputs, kernel, data_format)
     rules.check_conv_input_channels(inputs, kernel, backend.standardize_data_format(data_format))
-    weight = np.moveaxis(kernel.reshape(*kernel.shape[:-2], -1), -1, 0)[:, None]
+    weight = _weight(kernel, _channel_by_channel)
     return _convolve(inputs, weight, strides, padding, dilation_rate, kernel.shape[-2], layout)
 
 
@@ -83,7 +84,7 @@ def conv_transpose(
         for size, d, (left, right) in zip(kernel.shape, dilation, added, strict=False)
     ]
     result = _CONV_TRANSPOSE[axes](
-        *floats(inputs, np.moveaxis(kernel, (-1, -2), (0, 1))),
+        *floats(inputs, _weight(kernel, _swapped)),
         stride=_per_axis(strides, axes),
         padding=tuple((before, max(after, 0)) for before, after in ends),
         output_padding=tuple(max(-after, 0) for _, after in ends),
@@ -111,9 +112,35 @@ def average_pool(
     return result if inputs.dtype.kind in "iub" else result.astype(inputs.dtype, copy=False)
 
 
-def _operands(inputs: Any, kernel: Any, data_format: str | None) -> tuple[np.ndarray, np.ndarray, str]:
-    inputs, kernel = (x if is_tensor(x) else convert_to_tensor(x) for x in (inputs, kernel))
+def _operands(inputs: Any, kernel: Any, data_format: str | None) -> tuple[np.ndarray, Any, str]:
+    """inputs as an array, the kernel as an array or Variable, and fastconv's name of the layout."""
+    inputs = inputs if is_tensor(inputs) else convert_to_tensor(inputs)
+    if not isinstance(kernel, backend.Variable):
+        kernel = kernel if is_tensor(kernel) else convert_to_tensor(kernel)
     return inputs, kernel, _LAYOUTS[backend.standardize_data_format(data_format)]
+
+
+def _weight(kernel: Any, laid_out: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """laid_out(kernel). That of a Variable is kept on it for as long as it has this value, which becomes read-only, so
+    that a write past `assign` is an error and not an answer from the weights of before."""
+    if not isinstance(kernel, backend.Variable):
+        return laid_out(kernel)
+    value = kernel.value
+    kept = getattr(kernel, "_fastconv_weight", None)
+    if kept is None or kept[0] is not value or kept[1] is not laid_out:
+        value.flags.writeable = False
+        kept = kernel._fastconv_weight = value, laid_out, np.ascontiguousarray(laid_out(value))
+    return kept[2]
+
+
+def _swapped(kernel: np.ndarray) -> np.ndarray:
+    """(*kernel, A, B) as (B, A, *kernel)."""
+    return np.moveaxis(kernel, (-1, -2), (0, 1))
+
+
+def _channel_by_channel(kernel: np.ndarray) -> np.ndarray:
+    """(*kernel, C, multiplier) as (C * multiplier, 1, *kernel)."""
+    return np.moveaxis(kernel.reshape(*kernel.shape[:-2], -1), -1, 0)[:, None]
 
 
 def _per_axis(value: Any, axes: int) -> tuple[int, ...]:

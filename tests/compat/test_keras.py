@@ -183,3 +183,20 @@ def test_equals_jax(tmp_path):
     run("import os; os.environ['KERAS_BACKEND'] = 'numpy'\n" + code.format(before))
     run("import fastconv.compat.keras\n" + code.format(after))
     within(np.load(after), np.load(before), 1e-5, "MobileNetV2")
+
+
+def test_a_kernel_laid_out_once_is_never_stale(rng):
+    """What is kept of a Variable goes with its value; writing into the value is an error, not an old answer."""
+    x = rng.standard_normal((1, 4, 4, 2), np.float32)
+    for layer in (keras.layers.Conv2D(3, 2), keras.layers.DepthwiseConv2D(2), keras.layers.Conv2DTranspose(3, 2)):
+        before = layer(x)
+        kernel = layer.weights[0]
+        kept = kernel._fastconv_weight
+        assert (layer(x) == before).all() and kernel._fastconv_weight is kept
+        kernel.assign(2 * kernel.value)
+        within(np.asarray(layer(x)), 2 * before, 1e-6, layer.name)
+        with pytest.raises(ValueError, match="read-only"):
+            kernel.value[...] = 0
+    weight = rng.standard_normal((2, 2, 2, 3), np.float32)
+    keras.ops.conv(x, weight)
+    assert weight.flags.writeable  # an array is the caller's
