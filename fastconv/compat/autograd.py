@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import autograd.numpy as anp
-import autograd.scipy.signal
 import numpy as np
-from autograd.extend import defvjp, primitive
-from autograd.tracer import getval
+
+try:
+    import autograd.numpy as anp
+    import autograd.scipy.signal
+    from autograd.extend import defvjp, primitive
+    from autograd.tracer import getval
+except ImportError as error:
+    raise ImportError('fastconv.compat.autograd needs autograd: pip install "fastconv[compat]"') from error
 
 from fastconv import functional as F
 from fastconv.compat._dtype import floats

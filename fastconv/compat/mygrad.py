@@ -7,9 +7,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from mygrad import Tensor
-from mygrad.nnet.layers import conv, pooling
-from mygrad.operation_base import Operation
+
+try:
+    from mygrad import Tensor
+    from mygrad.nnet.layers import conv, pooling
+    from mygrad.operation_base import Operation
+except ImportError as error:
+    raise ImportError('fastconv.compat.mygrad needs MyGrad: pip install "fastconv[compat]"') from error
 
 from fastconv import functional as F
 
