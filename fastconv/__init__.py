@@ -20,6 +20,7 @@ from fastconv.version import __version__
 _MODULES = (
     "callbacks",
     "data",
+    "detection",
     "formats",
     "layers",
     "losses",
@@ -29,7 +30,7 @@ _MODULES = (
     "reference",
     "schedules",
 )
-_MEMBERS = {"Trainer": "trainer", "load": "formats.model_file", "save": "formats.model_file"}
+_MEMBERS = {"Trainer": "trainer", "load": "formats.open_model", "save": "formats.model_file"}
 
 __all__ = [
     *_MEMBERS,
