@@ -30,7 +30,12 @@ _MODULES = (
     "reference",
     "schedules",
 )
-_MEMBERS = {"Trainer": "trainer", "load": "formats.open_model", "save": "formats.model_file"}
+_MEMBERS = {
+    "Trainer": "trainer",
+    "load": "formats.open_model",
+    "read_weights": "formats.state_dict",
+    "save": "formats.model_file",
+}
 
 __all__ = [
     *_MEMBERS,

@@ -79,7 +79,9 @@ typedef struct loop {
     size_t stride;
 } loop;
 
-static share *share_of(const loop *l, ptrdiff_t thread) { return (share *)(void *)(l->memory + (size_t)thread * l->stride); }
+static share *share_of(const loop *l, ptrdiff_t thread) {
+    return (share *)(void *)(l->memory + (size_t)thread * l->stride);
+}
 
 static long long now_ns(void) {
     struct timespec t;

@@ -128,7 +128,8 @@ static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, co
     if (way == NAME(WINO4_WAY)) return NAME(wino_convolve_4)(w, &taps, x, weight, packed, end, y);
     const int depthwise = NAME(is_depthwise)(w);
     if (depthwise && NAME(plan_band)(w, &band)) return NAME(depthwise)(w, &band, x, weight, end, y);
-    return NAME(dense)(w, x, weight, depthwise ? NULL : packed, end, y);
+    const window row = window_in_one_row(w);
+    return NAME(dense)(&row, x, weight, depthwise ? NULL : packed, end, y);
 }
 
 /* ---- the table's entries */

@@ -119,7 +119,7 @@ static void WINO(multiply)(const WINO(job) *job, const WINO(desk) *desk, const T
                                             .partial_row = job->lanes,
                                             .next_a = a + count * TILE_M,
                                             .next_b = next + i * KC * (64 / (ptrdiff_t)sizeof(T))};
-                if (block->vectors) NAME(tile)[block->vectors](count, a, b, desk->off, &end);
+                if (block->vectors) NAME(tile)[block->vectors](count, a, 1, TILE_M, b, desk->off, &end);
                 if (block->few &&
                     c == 0) /* the lanes that tile_few leaves alone take part in the check for finite results */
                     for (ptrdiff_t m = 0; m < TILE_M; m++)
