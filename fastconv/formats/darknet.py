@@ -13,10 +13,10 @@ from .darknet_layers import MAX_CHANNELS, SECTIONS, Wiring
 from .darknet_weights import read_darknet_weights
 from .files import PathType
 
-# A picture of 16 megapixels, an array of 4 GB and weights of 2 GB in float32: what a .cfg alone may ask for.
+# A picture of 16 megapixels, an array of 4 GB and weights of 1 GB in float32: what a .cfg alone may ask for.
 _MAX_SIDE = 4096
 _MAX_ELEMENTS = 1 << 30
-_MAX_WEIGHTS = 1 << 29
+_MAX_WEIGHTS = 1 << 28
 
 
 def load_darknet(

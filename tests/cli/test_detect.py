@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 
 import fastconv
 from fastconv import layers as L
@@ -144,3 +145,19 @@ def test_classify_without_preprocessing_asks(refused, command, colours):
     assert "1000 names for 3" in refused(
         "classify", "wide.png", "--model", "colours.safetensors", "--labels", "imagenet"
     )
+
+
+def test_classify_with_a_state_dict(command, refused, tmp_path):
+    """Weights without an architecture need the name of their network, and are then ImageNet's."""
+    Image.new("RGB", (40, 30), (0, 255, 128)).save(tmp_path / "green.png")
+    model = fastconv.models.squeezenet1_1(seed=0)
+    save_file(model.state_dict(), tmp_path / "bare.safetensors")
+    arguments = ("classify", "green.png", "--model", "bare.safetensors")
+    assert "use load_state_dict" in refused(*arguments)
+    assert "missing" in refused(*arguments, "--network", "resnet18")
+    assert "say with --network" in refused("classify", "green.png", "--model", "weights.pth")
+    done = command(*arguments, "--network", "squeezenet1_1", "--json", "r.json", "--no-picture")
+    assert done.returncode == 0, done.stderr
+    (record,) = json.loads((tmp_path / "r.json").read_text())
+    names = fastconv.data.load_labels("imagenet")
+    assert all(one["label"] == names[one["index"]] for one in record["classes"]) and len(record["classes"]) == 5
