@@ -19,6 +19,7 @@ from fastconv.version import __version__
 # What stands on the functional API is imported when it is first asked for: `import fastconv` stays quick.
 _MODULES = (
     "callbacks",
+    "compat",
     "data",
     "detection",
     "formats",
@@ -29,6 +30,8 @@ _MODULES = (
     "plots",
     "reference",
     "schedules",
+    "signal",
+    "signal",
 )
 _MEMBERS = {
     "Trainer": "trainer",

@@ -17,11 +17,11 @@ class BoundedReader:
         position = self.position if position is None else position
         return f"{self._place} byte {position}" if self._place else position
 
-    def take(self, length: int) -> bytes:
+    def take(self, length: int) -> bytearray:
         """The next `length` bytes; FormatError, before anything is allocated, if there are fewer."""
         self.require(length)
-        data = self.file.read(length)
-        if len(data) != length:
+        data = bytearray(length)
+        if self.file.readinto(data) != length:
             raise FormatError(self.path, self.where(), "the end of the file", f"{length} bytes (did it change?)")
         self.position += length
         return data

@@ -89,8 +89,7 @@ def _read_stream(file: BinaryIO, path: PathType, size: int) -> dict[str, np.ndar
         count = int.from_bytes(source.take(8), "little" if order == "<" else "big")
         if count != storage.count:
             raise FormatError(path, source.where(source.position - 8), f"{count} elements", f"{storage.count}")
-        source.require(count * dtype.itemsize)
-        data = np.frombuffer(bytearray(source.take(count * dtype.itemsize)), dtype)
+        data = np.frombuffer(source.take(count * dtype.itemsize), dtype)
         if key in wanted:
             arrays[key] = native(data, storage.dtype)
     if source.position != source.size:
