@@ -21,6 +21,7 @@ _MODULES = (
     "callbacks",
     "compat",
     "data",
+    "detection",
     "formats",
     "layers",
     "losses",
@@ -34,7 +35,7 @@ _MODULES = (
 )
 _MEMBERS = {
     "Trainer": "trainer",
-    "load": "formats.model_file",
+    "load": "formats.open_model",
     "read_weights": "formats.state_dict",
     "save": "formats.model_file",
 }

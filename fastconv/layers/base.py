@@ -2,9 +2,12 @@
 A layer must never keep anything of a call on itself: what the gradient needs lives in the closure `back`."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from ..data.preprocess import Preprocess
 
 Back = Callable[..., np.ndarray | None]
 
@@ -70,6 +73,10 @@ class Layer:
     arguments: tuple[str, ...] = ()
     buffer_names: tuple[str, ...] = ()
     training: bool = True
+    # Of a whole network for pictures: how they become x, and the names of its classes. Set them and fastconv.save
+    # writes them with the weights; fastconv.load brings them back.
+    preprocess: "Preprocess | None" = None
+    labels: tuple[str, ...] = ()
     # What forward returns: "new" (an array that back never reads, which the next layer may overwrite),
     # "input" (possibly its x, or a view of it), or "kept" (back reads it). The last is always safe.
     result: str = "kept"

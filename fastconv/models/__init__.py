@@ -19,6 +19,7 @@ from .resnet import (
 from .small import SMALL_MODELS, lenet5, normalised, small_cnn, small_vgg
 from .squeezenet import squeezenet1_1
 from .vgg import cifar_vgg11, cifar_vgg16, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
+from .yolo import yolov3, yolov3_tiny
 
 __all__ = [
     "SMALL_MODELS",
@@ -53,4 +54,6 @@ __all__ = [
     "vgg16_bn",
     "vgg19",
     "vgg19_bn",
+    "yolov3",
+    "yolov3_tiny",
 ]

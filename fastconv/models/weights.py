@@ -2,11 +2,13 @@
 It must never take memory for weights that a file does not bring, nor leave a network half loaded."""
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 
+from ..formats.darknet_weights import read_darknet_weights
 from ..formats.files import PathType
 from ..formats.state_dict import read_weights
 from ..layers import Conv2d, Layer, Linear, Parameter
@@ -20,8 +22,8 @@ class Start(TypedDict, total=False):
     """How every network of fastconv.models gets its weights.
 
     `weights` is a .safetensors, .pth or .pt file whose names are the network's (ValueError lists all that differ,
-    FormatError tells what is wrong with a file). Without it they are drawn from `seed`, None for ones that cannot be
-    foretold. `dtype` is float32 or float64.
+    FormatError tells what is wrong with a file), or for Darknet's networks a .weights file, told by its suffix. Without
+    it they are drawn from `seed`, None for ones that cannot be foretold. `dtype` is float32 or float64.
     """
 
     weights: PathType | None
@@ -48,6 +50,11 @@ def finished(
         with placeholders():
             model = build()
         _draw(model, np.random.default_rng(seed))
+        return model.astype(dtype)
+    if os.fsdecode(weights).endswith(".weights"):
+        with placeholders():
+            model = build()
+        read_darknet_weights(weights, model)
         return model.astype(dtype)
     with placeholders(dtype.type):
         model = build()
