@@ -67,7 +67,7 @@ def _planes():
 
 
 def _depthwise():
-    """Groups of few channels: every size and stride the plane kernels know, widths around one, two and three vectors."""
+    """Groups of few channels: each size and stride the plane kernels know, widths around one, two and three vectors."""
     for size in (3, 5, 7):
         pad = size // 2
         for stride in (1, 2):
