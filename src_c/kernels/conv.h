@@ -130,6 +130,8 @@ static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, co
     const int depthwise = NAME(is_depthwise)(w);
     if (depthwise && NAME(square_window)(w, &square)) return NAME(plane_forward)(&square, x, weight, end, y);
     if (depthwise && NAME(plan_band)(w, &band)) return NAME(depthwise)(w, &band, x, weight, end, y);
+    if (NAME(is_small_group)(w) && NAME(plan_band)(w, &band))
+        return NAME(small_groups)(w, &band, x, weight, packed, end, y);
     const window row = window_in_one_row(w);
     return NAME(dense)(&row, x, weight, depthwise ? NULL : packed, end, y);
 }
@@ -227,6 +229,8 @@ static int NAME(conv_grad_weight)(const fc_conv *s, const void *dy, const void *
         status = NAME(plane_grad_weight)(&square, dy, x, dw);
     else if (NAME(is_depthwise)(&w) && NAME(plan_band)(&w, &band))
         status = NAME(depthwise_grad_weight)(&w, &band, dy, x, dw);
+    else if (NAME(is_small_group)(&w) && NAME(plan_band)(&w, &band))
+        status = NAME(small_groups_grad_weight)(&w, &band, dy, x, dw);
     else
         status = NAME(dense_grad_weight)(&w, NAME(choose_gradient)(&w, s->algorithm, &grid) ? &grid : NULL, dy, x, dw);
     fc_free(taps);

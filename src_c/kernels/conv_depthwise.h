@@ -17,7 +17,7 @@ typedef struct {
 
 /* 0 where the scratch would be unreasonably large (huge dilations): the dense path takes those. */
 static int NAME(plan_band)(const window *w, NAME(band) *b) {
-    enum { BAND_BYTES = 48 << 10, LIMIT_BYTES = 8 << 20 };
+    enum { BAND_BYTES = 24 << 10, LIMIT_BYTES = 8 << 20 };
     b->w = w;
     if (w->taps == 0 || w->n * window_pixels(w) == 0) return 0;
     b->e = window_extent(w);
@@ -44,9 +44,7 @@ static void NAME(fill_row)(const NAME(band) *b, const T *x, ptrdiff_t first, T *
         inside(first + phase, step, w->in[2], b->width, &lo, &hi);
         const T *from = x + (first + phase) * stride;
         memset(to, 0, (size_t)lo * sizeof(T));
-        if (step * stride == 1) {
-            memcpy(to + lo, from + lo, (size_t)(hi - lo) * sizeof(T));
-        } else if (step * stride == 2) {
+        if (step * stride == 2) {
             for (ptrdiff_t i = lo; i < hi; i += VL) {
                 const ptrdiff_t n = smaller(hi - i, VL), m = 2 * n - 1;
                 NAME(vstore_first)(
@@ -60,19 +58,35 @@ static void NAME(fill_row)(const NAME(band) *b, const T *x, ptrdiff_t first, T *
     }
 }
 
+/* The same where neighbours stay neighbours: lo .. hi are what lies inside. Stores run up to VL - 1 lanes past the row's end. */
+INLINE void NAME(copy_row)(const NAME(band) *b, const T *from, ptrdiff_t lo, ptrdiff_t hi, T *to) {
+    for (ptrdiff_t i = 0; i < b->width; i += VL) {
+        if (i >= lo && i + VL <= hi)
+            NAME(vstore)(to + i, NAME(vload)(from + i));
+        else
+            NAME(vstore)(to + i, NAME(vload_masked)(from + i, NAME(mask_range)(lo - i, hi - i)));
+    }
+}
+
 /* The input that output rows row0 .. row0+rows-1 of depth `depth` read; x is channel 0 of the group in its image. */
 static void NAME(fill_band)(const NAME(band) *b, const T *x, ptrdiff_t depth, ptrdiff_t row0, ptrdiff_t rows, T *to) {
     const window *w = b->w;
-    const ptrdiff_t heights = (rows - 1) * w->step[1] + b->e.span[1];
+    const ptrdiff_t heights = (rows - 1) * w->step[1] + b->e.span[1], first = b->e.lo[2];
+    const int neighbours = w->step[2] * w->x_s[2] == 1;
+    ptrdiff_t lo, hi;
+    inside(first, 1, w->in[2], b->width, &lo, &hi);
     for (ptrdiff_t c = 0; c < w->c; c++)
         for (ptrdiff_t d = 0; d < b->e.span[0]; d++)
             for (ptrdiff_t h = 0; h < heights; h++) {
                 const ptrdiff_t at_d = depth * w->step[0] + b->e.lo[0] + d, at_h = row0 * w->step[1] + b->e.lo[1] + h;
+                const T *from = x + c * w->x_c + at_d * w->x_s[0] + at_h * w->x_s[1];
                 T *row = to + c * b->channel + d * b->plane + h * b->row;
                 if (at_d < 0 || at_d >= w->in[0] || at_h < 0 || at_h >= w->in[1])
                     memset(row, 0, (size_t)b->row * sizeof(T));
+                else if (neighbours)
+                    NAME(copy_row)(b, from + first, lo, hi, row);
                 else
-                    NAME(fill_row)(b, x + c * w->x_c + at_d * w->x_s[0] + at_h * w->x_s[1], b->e.lo[2], row);
+                    NAME(fill_row)(b, from, first, row);
             }
 }
 
@@ -267,24 +281,29 @@ static void NAME(depthwise_grad_task)(void *context, ptrdiff_t task, void *scrat
     }
 }
 
+/* Runs a task for every group and part of the batch, `job` being part of its context, and adds up what the parts gave. */
+static int NAME(weight_by_parts)(NAME(depthwise_job) *job, void *context, size_t scratch, fc_task *run, T *dw) {
+    enum { TASKS = 32 };
+    const window *w = job->band.w;
+    const ptrdiff_t length = w->groups * w->k * w->c * w->taps;
+    const double work = (double)w->n * (double)window_pixels(w) * (double)length;
+    job->splits = larger(1, smaller(w->n, TASKS / w->groups + (ptrdiff_t)(work / (double)w->groups / LONGEST_TASK)));
+    job->partial = job->splits == 1 ? dw : fc_alloc((size_t)length * sizeof(T), (size_t)job->splits);
+    if (!job->partial) return FC_NO_MEMORY;
+    const int status = fc_parallel(w->groups * job->splits, work, scratch, run, context);
+    if (job->splits == 1) return status;
+    for (ptrdiff_t i = 0; i < length && status == FC_OK; i++) {
+        T s = job->partial[i];
+        for (ptrdiff_t p = 1; p < job->splits; p++) s += job->partial[p * length + i];
+        dw[i] = s;
+    }
+    fc_free(job->partial);
+    return status;
+}
+
 /* dw is contiguous [groups][k][c][taps] in the order of the window's taps. */
 static int NAME(depthwise_grad_weight)(const window *w, const NAME(band) *b, const T *dy, const T *x, T *dw) {
-    enum { TASKS = 32 };
-    const ptrdiff_t size = w->groups * w->k * w->c * w->taps;
     NAME(depthwise_job) job = {.band = *b, .x = x, .y_or_dy = dy};
-    const double work = (double)w->n * (double)window_pixels(w) * (double)size;
-    job.splits = larger(1, smaller(w->n, TASKS / w->groups + (ptrdiff_t)(work / (double)w->groups / LONGEST_TASK)));
-    job.partial = job.splits == 1 ? dw : fc_alloc((size_t)size * sizeof(T), (size_t)job.splits);
-    if (!job.partial) return FC_NO_MEMORY;
-    const int status = fc_parallel(w->groups * job.splits, work, NAME(depthwise_scratch)(b, NULL, NULL, NULL, NULL),
-                                   NAME(depthwise_grad_task), &job);
-    if (job.splits > 1) {
-        for (ptrdiff_t i = 0; i < size; i++) {
-            T s = job.partial[i];
-            for (ptrdiff_t p = 1; p < job.splits; p++) s += job.partial[p * size + i];
-            dw[i] = s;
-        }
-        fc_free(job.partial);
-    }
-    return status;
+    const size_t scratch = NAME(depthwise_scratch)(b, NULL, NULL, NULL, NULL);
+    return NAME(weight_by_parts)(&job, &job, scratch, NAME(depthwise_grad_task), dw);
 }

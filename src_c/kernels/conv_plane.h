@@ -89,6 +89,9 @@ INLINE void NAME(load_column)(const T *row, const NAME(column) *column, const in
     x[1] = NAME(vodd)(low, high);
 }
 
+/* Elements that a row is fetched ahead: columns walk down planes, which no hardware prefetcher follows well. */
+enum { NAME(AHEAD) = 4096 / T_BYTES };
+
 /* How planes are shared out: tasks are runs of whole planes, or bands of rows of one plane. By shape alone. */
 typedef struct {
     ptrdiff_t planes, rows; /* a task: planes of which each has all rows, or rows of one plane */

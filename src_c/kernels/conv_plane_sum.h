@@ -10,9 +10,6 @@ typedef struct {
     const fc_epilogue *end;
 } NAME(plane_job);
 
-/* Elements that a row is fetched ahead: columns walk down planes, which no hardware prefetcher follows well. */
-enum { NAME(AHEAD) = 4096 / T_BYTES };
-
 /* One channel pair on its way through a task. */
 typedef struct {
     const T *x, *zeros, *weight; /* x: the plane; zeros: what rows outside hold */

@@ -12,8 +12,16 @@ typedef struct {
 
 typedef struct {
     const T *x, *dy, *zeros;
-    ptrdiff_t lo, P, H, x_row, dy_row;
+    ptrdiff_t lo, P, H, x_row, dy_row, x_ahead, dy_ahead; /* ahead: how far ahead they are fetched */
 } NAME(correlate);
+
+/* How far ahead an array is fetched: to the next plane where it comes from memory. */
+INLINE ptrdiff_t NAME(next_plane)(const window *w, const ptrdiff_t *extent) {
+    enum { CACHED_BYTES = 8 << 20, NEAR_BYTES = 1 << 16 };
+    const ptrdiff_t plane = extent[1] * extent[2];
+    const int cached = (double)w->n * (double)(w->groups * w->k) * (double)window_pixels(w) * T_BYTES < CACHED_BYTES;
+    return cached || plane > NEAR_BYTES / T_BYTES ? NAME(AHEAD) : larger(plane, NAME(AHEAD));
+}
 
 /* Of one row of the input and the outputs (k rows up) it meets through rows a + step * k of the taps. The numbers are literals;
    inner: all rows exist. */
@@ -51,12 +59,12 @@ INLINE void NAME(correlate_of)(const NAME(correlate) *c, const NAME(column) *col
         if (j >= held - 1 && h >= 0 && inner > 0) {
             const T *row = c->x + h * x_row + column->at;
             for (const ptrdiff_t end = j + inner; j < end; j++, dy += dy_row) {
-                __builtin_prefetch(dy + NAME(AHEAD), 0, 3);
+                __builtin_prefetch(dy + c->dy_ahead, 0, 3);
                 d[0] = edge ? NAME(vload_masked)(dy, column->out[v]) : NAME(vload)(dy);
                 UNROLL(2)
                 for (int a = 0; a < step; a++, h++, row += x_row) {
-                    __builtin_prefetch(row + NAME(AHEAD) + v * VL, 0, 3);
-                    if (step == 2) __builtin_prefetch(row + NAME(AHEAD) + (v + 1) * VL, 0, 3);
+                    __builtin_prefetch(row + c->x_ahead + v * VL, 0, 3);
+                    if (step == 2) __builtin_prefetch(row + c->x_ahead + (v + 1) * VL, 0, 3);
                     NAME(correlate_row)(row, column, v, d, sum, j, c->P, a, side, rows, step, edge, 1);
                 }
                 UNROLL(4)
@@ -155,7 +163,14 @@ static void NAME(correlate_task)(void *context, ptrdiff_t task, void *scratch) {
     memset(sums, 0, (size_t)(count * room) * sizeof(T));
     NAME(place_columns)(square, 0, column);
     NAME(correlate)
-    c = {.zeros = zeros, .lo = square->lo[0], .P = w->out[1], .H = w->in[1], .x_row = w->x_s[1], .dy_row = w->y_s[1]};
+    c = {.zeros = zeros,
+         .lo = square->lo[0],
+         .P = w->out[1],
+         .H = w->in[1],
+         .x_row = w->x_s[1],
+         .dy_row = w->y_s[1],
+         .x_ahead = NAME(next_plane)(w, w->in),
+         .dy_ahead = NAME(next_plane)(w, w->out)};
     /* images outside: the planes of neighbouring channels lie one after another */
     for (ptrdiff_t n = split * w->n / job->splits; n < (split + 1) * w->n / job->splits; n++)
         for (ptrdiff_t i = 0; i < count; i++) {
@@ -191,7 +206,7 @@ static int NAME(plane_grad_weight)(const NAME(square) *square, const T *dy, cons
     const int status =
         fc_parallel(divide_up(job.pairs, job.together) * job.splits, work, scratch, NAME(correlate_task), &job);
     if (job.splits == 1) return status;
-    for (ptrdiff_t i = 0; i < length; i++) {
+    for (ptrdiff_t i = 0; i < length && status == FC_OK; i++) {
         T s = job.dw[i];
         for (ptrdiff_t p = 1; p < job.splits; p++) s += job.dw[p * length + i];
         dw[i] = s;

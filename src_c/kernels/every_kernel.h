@@ -24,6 +24,7 @@
 #include "conv_plane_spread.h"
 #include "conv_plane_weight.h"
 #include "conv_depthwise.h"
+#include "conv_small_groups.h"
 #include "conv_grad_weight.h"
 #undef WINO_OUT
 #include "conv.h"

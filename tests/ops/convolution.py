@@ -67,7 +67,7 @@ def _planes():
 
 
 def _depthwise():
-    """Groups of few channels: each size and stride the plane kernels know, widths around one, two and three vectors."""
+    """Groups of few channels: every kernel that runs on planes in place, widths around one, two and three vectors."""
     for size in (3, 5, 7):
         pad = size // 2
         for stride in (1, 2):
@@ -85,9 +85,19 @@ def _depthwise():
             yield geometry(3, 70, 70, (7, 7), (size, size), padding=pad, stride=stride, groups=70, large=True)
 
 
+def _small_groups():
+    """Groups of a few channels, which run on padded bands: tails of filters, of terms and of rows, several bands."""
+    for c, k in ((3, 5), (8, 8), (9, 2), (4, 16), (16, 9)):
+        for w in (3, 15, 16, 17, 34):
+            yield geometry(1, 2 * c, 2 * k, (5, w), (3, 3), padding=1, groups=2)
+        yield geometry(2, 2 * c, 2 * k, (6, 19), (3, 3), padding=1, stride=2, groups=2, bias=False)
+        yield geometry(1, 2 * c, 2 * k, (7, 18), (3, 2), padding=((2, 0), (0, 1)), dilation=2, groups=2)
+    yield geometry(5, 64, 64, (40, 28), (3, 3), padding=1, groups=8, large=True)
+
+
 GEOMETRIES = {
     1: [*_common(1), geometry(3, 32, 48, (400,), (5,), padding=2, large=True)],
-    2: [*_common(2), *_planes(), *_depthwise()],
+    2: [*_common(2), *_planes(), *_depthwise(), *_small_groups()],
     3: [*_common(3), geometry(1, 16, 24, (8, 10, 12), (3, 3, 3), padding=1, large=True)],
 }
 
