@@ -76,6 +76,9 @@ class Layer:
     # Whether forward, and whether inference, takes `out=x` to work in place.
     forward_in_place: bool = False
     call_in_place: bool = False
+    # How many arrays it takes (None: any number) and gives, for the nodes of a Graph.
+    input_count: int | None = 1
+    output_count: int = 1
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, Back]:
         raise NotImplementedError(f"{type(self).__name__} has no forward")
@@ -210,6 +213,20 @@ class Layer:
                 if value is not None and value.dtype.kind == "f":
                     setattr(layer, name, value.astype(dtype))
         return self
+
+    def flops(self, inputs: tuple[tuple[int, ...], ...], output: tuple[int, ...]) -> int:
+        """Floating-point operations of one call with arrays of these shapes, 2 for a multiply-add.
+
+        Only convolutions and fully connected layers are counted, as in the papers' tables; containers give 0.
+        """
+        return 0
+
+    def summary(self, *shapes: tuple[int, ...]) -> None:
+        """Print all layers with their parameters, and for x of these shapes, batch included, their results' and
+        FLOPs: `model.summary((1, 3, 224, 224))`. `layers.summarize` gives the same as rows."""
+        from .summary import summarize
+
+        print(summarize(self, *shapes))
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, which `from_config` takes: plain values, and Layers in containers."""
