@@ -174,8 +174,24 @@ static void NAME(gather_channels_last)(const window *w, const T *x, ptrdiff_t c0
             }
 }
 
+/* One load of a tap for every channel: its masks and places stay in registers. `to`: its lanes in the row of the first channel, of
+   which the first `room` are the row's own. */
+INLINE void NAME(gather_load)(const enum NAME(stride_kind) kind, const NAME(load) *load, const T *from, ptrdiff_t x_c,
+                              ptrdiff_t channels, T *to, ptrdiff_t row, ptrdiff_t room) {
+    const MASK first = load->first, second = load->second, own = NAME(mask_range)(0, room);
+    const int whole = room >= VL;
+    for (ptrdiff_t c = 0; c < channels; c++, from += x_c, to += row) {
+        V v = NAME(vload_masked)(from, first);
+        if (kind == NAME(PAIR)) v = NAME(veven)(v, NAME(vload_masked)(from + VL, second));
+        if (whole)
+            NAME(vstore)(to, v);
+        else
+            NAME(vstore_masked)(to, own, v);
+    }
+}
+
 /* Fill panel rows (channel major, then tap) for channels c0 .. c1-1 from `x`, the first channel of the group. Row j starts at
-   panel + j * pitch; stores run up to VL-1 lanes past a row's end, into the next row (written later) or the panel's slack. */
+   panel + j * pitch. */
 static void NAME(gather)(const window *w, const T *x, ptrdiff_t c0, ptrdiff_t c1, ptrdiff_t taps,
                          const NAME(load) *table, ptrdiff_t loads, ptrdiff_t pitch, T *panel) {
     const enum NAME(stride_kind) kind = NAME(window_kind)(w);
@@ -184,27 +200,18 @@ static void NAME(gather)(const window *w, const T *x, ptrdiff_t c0, ptrdiff_t c1
         NAME(gather_channels_last)(w, x, c0, c1, taps, table, loads, pitch, panel);
         return;
     }
-    for (ptrdiff_t c = c0; c < c1; c++) {
-        const T *plane = x + c * w->x_c;
-        const NAME(load) *l = table;
-        if (w->x_c != 1) /* short stretches of one plane after another, which no hardware prefetcher follows */
-            for (ptrdiff_t i = 0; i < loads; i++) __builtin_prefetch(plane + 4 * w->x_c + table[i].source);
-        for (ptrdiff_t t = 0; t < taps; t++, panel += pitch) {
-            if (kind == NAME(UNIT)) {
-                for (const NAME(load) *stop = l + loads; l < stop; l++)
-                    NAME(vstore)(panel + l->lane, NAME(vload_masked)(plane + l->source, l->first));
-            } else if (kind == NAME(PAIR)) {
-                for (const NAME(load) *stop = l + loads; l < stop; l++)
-                    NAME(vstore)(panel + l->lane, NAME(veven)(NAME(vload_masked)(plane + l->source, l->first),
-                                                              NAME(vload_masked)(plane + l->source + VL, l->second)));
-            } else {
-                for (const NAME(load) *stop = l + loads; l < stop; l++) {
-                    T *to = panel + l->lane;
-                    const T *from = plane + l->source;
-                    NAME(vstore)(to, NAME(vzero)());
-                    for (ptrdiff_t i = l->lo; i < l->hi; i++) to[i] = from[i * step];
-                }
-            }
+    for (ptrdiff_t t = 0; t < taps; t++)
+        for (const NAME(load) *l = table + t * loads; l < table + (t + 1) * loads; l++) {
+            const T *from = x + c0 * w->x_c + l->source;
+            T *to = panel + t * pitch + l->lane;
+            const ptrdiff_t room = pitch - l->lane;
+            if (kind == NAME(UNIT))
+                NAME(gather_load)(NAME(UNIT), l, from, w->x_c, c1 - c0, to, taps * pitch, room);
+            else if (kind == NAME(PAIR))
+                NAME(gather_load)(NAME(PAIR), l, from, w->x_c, c1 - c0, to, taps * pitch, room);
+            else
+                for (ptrdiff_t c = c0; c < c1; c++, from += w->x_c, to += taps * pitch)
+                    for (ptrdiff_t i = 0; i < (room < VL ? room : VL); i++)
+                        to[i] = i >= l->lo && i < l->hi ? from[i * step] : 0;
         }
-    }
 }
