@@ -63,9 +63,9 @@ def relu6(x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
     return _one("relu6", x, out)
 
 
-def relu6_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+def relu6_backward(dy: np.ndarray, x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
     """dy where 0 < x < 6, else 0."""
-    return _two("relu6_backward", _pair("relu6_backward", "dy", dy, "x", x))
+    return _two("relu6_backward", _pair("relu6_backward", "dy", dy, "x", x), out)
 
 
 def leaky_relu(x: np.ndarray, negative_slope: float = 0.01, *, out: np.ndarray | None = None) -> np.ndarray:
@@ -73,11 +73,13 @@ def leaky_relu(x: np.ndarray, negative_slope: float = 0.01, *, out: np.ndarray |
     return _one("leaky_relu", x, out, values.number("leaky_relu", "negative_slope", negative_slope))
 
 
-def leaky_relu_backward(dy: np.ndarray, x: np.ndarray, negative_slope: float = 0.01) -> np.ndarray:
+def leaky_relu_backward(
+    dy: np.ndarray, x: np.ndarray, negative_slope: float = 0.01, *, out: np.ndarray | None = None
+) -> np.ndarray:
     """dy where x > 0, else negative_slope * dy."""
     op = "leaky_relu_backward"
     slope = values.number(op, "negative_slope", negative_slope)
-    return _two(op, _pair(op, "dy", dy, "x", x), None, slope)
+    return _two(op, _pair(op, "dy", dy, "x", x), out, slope)
 
 
 def add(x: np.ndarray, y: np.ndarray, *, relu: bool = False, out: np.ndarray | None = None) -> np.ndarray:
