@@ -3,11 +3,14 @@
 every kernel. No checks beyond what keeps memory safe: fastconv._validate is the only place that judges arguments."""
 
 from cpython.exc cimport PyErr_Occurred
+from cpython.object cimport PyObject
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals()
+    PyObject *PyTuple_GetItem(object, Py_ssize_t) except NULL
+    Py_ssize_t PyLong_AsSsize_t(object) except? -1
     int PyObject_GetBuffer(object, Py_buffer *, int) except -1
     void PyBuffer_Release(Py_buffer *)
     int PyBuffer_FillInfo(Py_buffer *, object, void *, Py_ssize_t, int, int) except -1
@@ -137,7 +140,7 @@ cdef int fill(void *struct, size_t size, tuple fields) except -1:
     if <size_t>count * sizeof(ptrdiff_t) != size:
         raise AssertionError("geometry tuple does not match its C struct")
     for i in range(count):
-        members[i] = fields[i]
+        members[i] = PyLong_AsSsize_t(<object>PyTuple_GetItem(fields, i))
     return 0
 
 

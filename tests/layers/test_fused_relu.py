@@ -74,7 +74,7 @@ def test_a_relu_behind_is_the_same_layer_by_layer(name, needs_input):
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_what_the_caller_gives_is_never_written_to(name):
-    """Also where the layer is the last, so that the fused back itself meets the dy of the caller; back can be called again."""
+    """Also where the layer is the last, so that its back meets the caller's dy; and back can be called again."""
     model = L.Sequential(shifted(PAIRS[name]), L.ReLU())
     generator = np.random.default_rng(2)
     x, dy = (generator.standard_normal((2, 3, 5, 5)).astype(np.float32) for _ in range(2))
