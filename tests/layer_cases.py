@@ -161,6 +161,7 @@ CASES = [
     _row("Slice", lambda: L.Slice(1, None, 2), (2, 5, 2)),
     _row("Slice-last-axis", lambda: L.Slice(-3, -1, dim=-1), (2, 2, 5)),
     _row("Pad", lambda: L.Pad(((1, 0), (2, 3)), value=1.5), (2, 2, 3, 2)),
+    _row("YoloHead", lambda: L.YoloHead(((3, 4), (6, 5), (9, 9)), 2, mask=(2, 0)), (2, 14, 2, 3)),
     _row("Graph-one", lambda: L.Graph([("only", L.Tanh(), "x")]), (2, 3)),
     _row("Graph", shuffle_unit, (2, 4, 3, 3)),
     _row("Graph-dense", dense_block, (3, 2, 3, 4)),

@@ -23,6 +23,7 @@ from .pool import (
 )
 from .shape import Flatten, Pad, Permute, Reshape, Slice, Upsample
 from .summary import summarize
+from .yolo import YoloHead
 
 __all__ = [
     "AdaptiveAvgPool2d",
@@ -74,5 +75,6 @@ __all__ = [
     "Sub",
     "Tanh",
     "Upsample",
+    "YoloHead",
     "summarize",
 ]

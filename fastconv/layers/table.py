@@ -25,6 +25,7 @@ from .pool import (
     MaxPool3d,
 )
 from .shape import Flatten, Pad, Permute, Reshape, Slice, Upsample
+from .yolo import YoloHead
 
 _KINDS: tuple[type[Layer], ...] = (
     Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d,
@@ -34,6 +35,7 @@ _KINDS: tuple[type[Layer], ...] = (
     ReLU, ReLU6, LeakyReLU, Sigmoid, Tanh, SiLU, Softmax, LogSoftmax, Identity,
     Flatten, Reshape, Permute, Slice, Pad, Upsample, Dropout,
     Sequential, Residual, Concat, Graph, Add, Sub, Mul, Cat, Constant,
+    YoloHead,
 )  # fmt: skip
 LAYERS: Mapping[str, type[Layer]] = {kind.__name__: kind for kind in _KINDS}
 

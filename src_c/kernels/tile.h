@@ -44,10 +44,10 @@ INLINE V NAME(activate)(V s, ptrdiff_t activation, T slope) {
     return s;
 }
 
-/* One statement for each sum of a tile. */
+/* One statement for each sum of a tile of `rows` x `vectors`. */
 #define EACH_SUM(statement)                 \
     UNROLL(8)                               \
-    for (int m = 0; m < TILE_M; m++) {      \
+    for (int m = 0; m < rows; m++) {        \
         UNROLL(3)                           \
         for (int v = 0; v < vectors; v++) { \
             V *s = &sum[m][v];              \
@@ -55,10 +55,11 @@ INLINE V NAME(activate)(V s, ptrdiff_t activation, T slope) {
         }                                   \
     }
 
-/* `vectors` is a literal at each call: the array of sums has a fixed size and every loop over it is unrolled, else GCC keeps the
+/* `rows` and `vectors` are literals at each call: the array of sums has a fixed size and every loop over it is unrolled, else GCC keeps the
    sums in memory. */
-INLINE void NAME(tile_of)(const int vectors, ptrdiff_t count, const T *restrict a, ptrdiff_t a_row, ptrdiff_t a_step,
-                          const T *const *b, const ptrdiff_t *restrict off, const NAME(tile_end) *end) {
+INLINE void NAME(tile_of)(const int rows, const int vectors, ptrdiff_t count, const T *restrict a, ptrdiff_t a_row,
+                          ptrdiff_t a_step, const T *const *b, const ptrdiff_t *restrict off,
+                          const NAME(tile_end) *end) {
     V sum[TILE_M][TILE_V];
     const T *b0 = b[0], *b1 = vectors > 1 ? b[1] : NULL, *b2 = vectors > 2 ? b[2] : NULL;
     const T *a0 = a, *a3 = a + 3 * a_row,
@@ -74,7 +75,7 @@ INLINE void NAME(tile_of)(const int vectors, ptrdiff_t count, const T *restrict 
         if (vectors > 1) x[1] = NAME(vload)(b1 + *off);
         if (vectors > 2) x[2] = NAME(vload)(b2 + *off);
         UNROLL(8)
-        for (int m = 0; m < TILE_M; m++) {
+        for (int m = 0; m < rows; m++) {
             const V w = NAME(vset)((m < 3 ? a0 : m < 6 ? a3 : a6)[m % 3 * a_row]);
             UNROLL(3)
             for (int v = 0; v < vectors; v++) sum[m][v] += w * x[v];
@@ -110,25 +111,37 @@ INLINE void NAME(tile_of)(const int vectors, ptrdiff_t count, const T *restrict 
 typedef void NAME(tile_kernel)(ptrdiff_t count, const T *a, ptrdiff_t a_row, ptrdiff_t a_step, const T *const *b,
                                const ptrdiff_t *off, const NAME(tile_end) *end);
 
-#define TILE_KERNEL(vectors)                                                                                      \
-    static __attribute__((noinline)) void NAME(tile_##vectors)(ptrdiff_t count, const T *a, ptrdiff_t a_row,      \
-                                                               ptrdiff_t a_step, const T *const *b,               \
-                                                               const ptrdiff_t *off, const NAME(tile_end) *end) { \
-        NAME(tile_of)(vectors, count, a, a_row, a_step, b, off, end);                                             \
+#define TILE_KERNEL(name, rows, vectors)                                                                            \
+    static __attribute__((noinline)) void NAME(name##_##vectors)(ptrdiff_t count, const T *a, ptrdiff_t a_row,      \
+                                                                 ptrdiff_t a_step, const T *const *b,               \
+                                                                 const ptrdiff_t *off, const NAME(tile_end) *end) { \
+        NAME(tile_of)(rows, vectors, count, a, a_row, a_step, b, off, end);                                         \
     }
-TILE_KERNEL(1)
-TILE_KERNEL(2)
+TILE_KERNEL(tile, TILE_M, 1)
+TILE_KERNEL(tile, TILE_M, 2)
+TILE_KERNEL(half_tile, TILE_M / 2, 1)
+TILE_KERNEL(half_tile, TILE_M / 2, 2)
 #if TILE_V > 2
-TILE_KERNEL(3)
+TILE_KERNEL(tile, TILE_M, 3)
+TILE_KERNEL(half_tile, TILE_M / 2, 3)
 #endif
 #undef TILE_KERNEL
 
+/* By the number of vectors; half_tile has TILE_M / 2 rows. */
 static NAME(tile_kernel) *const NAME(tile)[TILE_V + 1] = {
     NULL,
     NAME(tile_1),
     NAME(tile_2),
 #if TILE_V > 2
     NAME(tile_3),
+#endif
+};
+static NAME(tile_kernel) *const NAME(half_tile)[TILE_V + 1] = {
+    NULL,
+    NAME(half_tile_1),
+    NAME(half_tile_2),
+#if TILE_V > 2
+    NAME(half_tile_3),
 #endif
 };
 
