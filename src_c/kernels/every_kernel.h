@@ -2,6 +2,7 @@
 #include "../simd.h"
 
 #include "tile.h"
+#include "dot_tile.h"
 #include "window.h"
 #include "conv_pack.h"
 #include "conv_store.h"
@@ -15,6 +16,7 @@
 #include "winograd_transform.h"
 #include "conv_winograd.h"
 #include "conv_depthwise.h"
+#include "conv_grad_weight_rows.h"
 #include "conv_grad_weight.h"
 #undef WINO_OUT
 #include "conv.h"
