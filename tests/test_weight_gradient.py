@@ -1,5 +1,5 @@
-"""The direct weight gradient on shapes that take each of its roads: planes read where they lie or gathered, joined across images,
-several chunks and parts, odd tiles. Integers, so that every result must be exact; tolerances have no place here."""
+"""The direct weight gradient on shapes that take each of its roads: planes read in place or gathered, joined across
+images, several chunks and parts, odd tiles. Integers, so that every result must be exact."""
 
 import numpy as np
 import pytest

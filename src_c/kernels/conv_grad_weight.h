@@ -144,7 +144,11 @@ static void NAME(store_weight_task)(void *context, ptrdiff_t task, void *scratch
     T *sums = job->sums + task * size;
     (void)scratch;
     if (job->layout == NAME(WINOGRAD)) {
-        NAME(transform_sums)(job, g, k0);
+        for (ptrdiff_t set = 0; set < job->sets; set++)
+            NAME(transform_sums)(job, g, task % job->tiles, set,
+                                 job->sums + ((g * WINO_POINTS * job->tiles + task % job->tiles) * job->sets + set) *
+                                                 TILE_M * TILE_LANES,
+                                 job->tiles * size);
         return;
     }
     for (ptrdiff_t part = 1; part < job->parts; part++)
@@ -277,6 +281,38 @@ static void NAME(shared_sum_task)(void *context, ptrdiff_t task, void *scratch) 
     NAME(sum_set)(shared->job, &shared->chunk, task / sets, task % sets, shared->first, shared->job->sums);
 }
 
+static int NAME(at_once)(const NAME(grad_weight_job) *job) {
+    return job->layout == NAME(WINOGRAD) &&job->parts == 1 && job->bands <= job->bands_a_chunk;
+}
+
+/* Winograd in a single chunk: a task is a tile of filters with a set of columns at every point, whose sums go from the cache into
+   the weight. All sums together, four times the weight, are never in memory. */
+static void NAME(shared_only_task)(void *context, ptrdiff_t task, void *scratch) {
+    const NAME(shared_chunk) *shared = context;
+    const NAME(grad_weight_job) *job = shared->job;
+    const NAME(chunk) *chunk = &shared->chunk;
+    const ptrdiff_t tile = task % job->tiles, set = task / job->tiles % job->sets, g = task / job->tiles / job->sets;
+    const ptrdiff_t v0 = set * TILE_V, vectors = smaller(TILE_V, job->columns - v0);
+    T *sums = scratch;
+    for (ptrdiff_t point = 0; point < WINO_POINTS; point++) {
+        const ptrdiff_t plane = g * WINO_POINTS + point;
+        T *to = sums + point * TILE_M * TILE_LANES;
+        const T *a = chunk->packed + (plane * job->tiles + tile) * job->room * TILE_M, *b[TILE_V];
+        for (ptrdiff_t v = 0; v < TILE_V; v++)
+            b[v] = NAME(column_start)(job, chunk, plane, smaller(v0 + v, job->columns - 1));
+        for (ptrdiff_t p = 0; p < chunk->pixels; p += NAME(RUN)) {
+            const NAME(tile_end) end = {.c = to,
+                                        .row = TILE_LANES,
+                                        .partial = p == 0 ? NULL : to,
+                                        .partial_row = TILE_LANES,
+                                        .next_a = a + job->tiles * job->room * TILE_M,
+                                        .next_b = b[0] + job->columns * job->room * VL};
+            NAME(tile)[vectors](smaller(NAME(RUN), chunk->pixels - p), a + p * TILE_M, b, chunk->off + p, &end);
+        }
+    }
+    NAME(transform_sums)(job, g, tile, set, sums, TILE_M * TILE_LANES);
+}
+
 static int NAME(grad_weight_shared)(const NAME(grad_weight_job) *job) {
     const window *w = job->w;
     NAME(shared_chunk) shared = {.job = job, .first = 1};
@@ -291,9 +327,12 @@ static int NAME(grad_weight_shared)(const NAME(grad_weight_job) *job) {
         status = fc_parallel(NAME(pack_jobs)(job), pixels * (double)(job->planes * (w->k + w->c)), bench,
                              NAME(shared_pack_task), &shared);
         if (status != FC_OK) break;
-        status =
-            fc_parallel(job->planes * job->sets, pixels * (double)(job->planes * w->k) * (double)(job->columns * VL), 0,
-                        NAME(shared_sum_task), &shared);
+        const double work = pixels * (double)(job->planes * w->k) * (double)(job->columns * VL);
+        if (job->layout == NAME(WINOGRAD) &&band + shared.chunk.bands == job->bands)
+            status = fc_parallel(w->groups * job->sets * job->tiles, work,
+                                 WINO_POINTS * TILE_M * TILE_LANES * sizeof(T), NAME(shared_only_task), &shared);
+        else
+            status = fc_parallel(job->planes * job->sets, work, 0, NAME(shared_sum_task), &shared);
         shared.first = 0;
     }
     fc_free(memory);
@@ -306,13 +345,15 @@ static int NAME(dense_grad_weight)(const window *w, const NAME(taps_3x3) *taps, 
     if (!taps && NAME(choose_rows)(w)) return NAME(rows_grad_weight)(w, dy, x, dw);
     NAME(grad_weight_job) job = {.w = w, .taps = taps, .x = x, .dy = dy, .dw = dw, .not_finite = &not_finite};
     NAME(plan_grad_weight)(&job);
-    job.sums = fc_alloc((size_t)job.parts * sizeof(T), (size_t)job.size);
-    if (!job.sums) return FC_NO_MEMORY;
+    if (!NAME(at_once)(&job)) {
+        job.sums = fc_alloc((size_t)job.parts * sizeof(T), (size_t)job.size);
+        if (!job.sums) return FC_NO_MEMORY;
+    }
     const double work = (double)(w->n * window_pixels(w)) * (double)(w->groups * w->k) * (double)(w->c * w->taps);
     int status = job.parts > 1 ? fc_parallel(job.parts, work, NAME(lay_out_chunk)(&job, NULL, NULL),
                                              NAME(grad_weight_part_task), &job)
                                : NAME(grad_weight_shared)(&job);
-    if (status == FC_OK)
+    if (status == FC_OK && job.sums)
         status = fc_parallel(w->groups * job.tiles, (double)(job.parts * job.size), 0, NAME(store_weight_task), &job);
     fc_free(job.sums);
     if (status == FC_OK && not_finite) return NAME(dense_grad_weight)(w, NULL, dy, x, dw);
