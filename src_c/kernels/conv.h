@@ -120,6 +120,7 @@ static int NAME(choose_gradient)(const window *w, ptrdiff_t algorithm, NAME(taps
 /* Run a window; `packed` may be NULL. The packed form of a depthwise weight is not used: it is the weight itself. */
 static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, const T *weight, const T *packed,
                             const fc_epilogue *end, T *y) {
+    NAME(square) square;
     NAME(band) band;
     NAME(taps_3x3) taps;
     if (w->n == 0) return FC_OK;
@@ -127,8 +128,10 @@ static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, co
     if (way == NAME(WINO2_WAY)) return NAME(wino_convolve_2)(w, &taps, x, weight, packed, end, y);
     if (way == NAME(WINO4_WAY)) return NAME(wino_convolve_4)(w, &taps, x, weight, packed, end, y);
     const int depthwise = NAME(is_depthwise)(w);
+    if (depthwise && NAME(square_window)(w, &square)) return NAME(plane_forward)(&square, x, weight, end, y);
     if (depthwise && NAME(plan_band)(w, &band)) return NAME(depthwise)(w, &band, x, weight, end, y);
-    return NAME(dense)(w, x, weight, depthwise ? NULL : packed, end, y);
+    const window row = window_in_one_row(w);
+    return NAME(dense)(&row, x, weight, depthwise ? NULL : packed, end, y);
 }
 
 /* ---- the table's entries */
@@ -187,6 +190,8 @@ static void NAME(fill_input)(const fc_conv *s, const T *bias, T *dx) {
 }
 
 static int NAME(conv_grad_input)(const fc_conv *s, const void *dy, const void *weight, const void *bias, void *dx) {
+    const window channels = {.groups = s->g, .c = s->k / s->g, .k = s->c / s->g};
+    if (NAME(is_depthwise)(&channels) && NAME(spreads)(s)) return NAME(plane_spread)(s, dy, weight, bias, dx);
     ptrdiff_t *taps = NAME(alloc_taps)(s), phase[3];
     int status = taps ? FC_OK : FC_NO_MEMORY, gaps = 0;
     const fc_epilogue end = {.bias = bias};
@@ -210,6 +215,7 @@ static int NAME(conv_grad_input)(const fc_conv *s, const void *dy, const void *w
 static int NAME(conv_grad_weight)(const fc_conv *s, const void *dy, const void *x, void *dw) {
     window w;
     NAME(taps_3x3) grid;
+    NAME(square) square;
     NAME(band) band;
     ptrdiff_t *taps = NAME(alloc_taps)(s);
     if (!taps) return FC_NO_MEMORY;
@@ -217,6 +223,8 @@ static int NAME(conv_grad_weight)(const fc_conv *s, const void *dy, const void *
     NAME(forward_window)(s, taps, &w);
     if (w.n == 0)
         memset(dw, 0, (size_t)(w.w_g * w.groups) * sizeof(T));
+    else if (NAME(is_depthwise)(&w) && NAME(square_window)(&w, &square))
+        status = NAME(plane_grad_weight)(&square, dy, x, dw);
     else if (NAME(is_depthwise)(&w) && NAME(plan_band)(&w, &band))
         status = NAME(depthwise_grad_weight)(&w, &band, dy, x, dw);
     else

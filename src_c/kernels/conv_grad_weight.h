@@ -131,7 +131,7 @@ static void NAME(sum_set)(const NAME(grad_weight_job) *job, const NAME(chunk) *c
                                         .partial_row = TILE_LANES,
                                         .next_a = a + job->room * TILE_M,
                                         .next_b = b[0]};
-            NAME(tile)[vectors](smaller(NAME(RUN), chunk->pixels - p), a, b, chunk->off + p, &end);
+            NAME(tile)[vectors](smaller(NAME(RUN), chunk->pixels - p), a, 1, TILE_M, b, chunk->off + p, &end);
         }
 }
 
@@ -307,7 +307,8 @@ static void NAME(shared_only_task)(void *context, ptrdiff_t task, void *scratch)
                                         .partial_row = TILE_LANES,
                                         .next_a = a + job->tiles * job->room * TILE_M,
                                         .next_b = b[0] + job->columns * job->room * VL};
-            NAME(tile)[vectors](smaller(NAME(RUN), chunk->pixels - p), a + p * TILE_M, b, chunk->off + p, &end);
+            NAME(tile)[vectors](smaller(NAME(RUN), chunk->pixels - p), a + p * TILE_M, 1, TILE_M, b, chunk->off + p,
+                                &end);
         }
     }
     NAME(transform_sums)(job, g, tile, set, sums, TILE_M * TILE_LANES);

@@ -1,5 +1,6 @@
 /* The list of kernel families, in order of dependence, and the table they fill. One place to add a family. */
 #include "../simd.h"
+#include "lanes.h"
 
 #include "tile.h"
 #include "dot_tile.h"
@@ -11,10 +12,18 @@
 #define WINO_OUT 2
 #include "winograd_transform.h"
 #include "conv_winograd.h"
+#include "conv_winograd_few.h"
+#include "conv_winograd_run.h"
 #undef WINO_OUT
 #define WINO_OUT 4
 #include "winograd_transform.h"
 #include "conv_winograd.h"
+#include "conv_winograd_few.h"
+#include "conv_winograd_run.h"
+#include "conv_plane.h"
+#include "conv_plane_sum.h"
+#include "conv_plane_spread.h"
+#include "conv_plane_weight.h"
 #include "conv_depthwise.h"
 #include "conv_grad_weight_rows.h"
 #include "conv_grad_weight.h"
@@ -23,7 +32,6 @@
 #include "linear.h"
 #include "reduce.h"
 #include "peak.h"
-#include "lanes.h"
 #include "pool_window.h"
 #include "max_pool_rows.h"
 #include "pool_fixed.h"

@@ -61,11 +61,33 @@ def _planes():
     yield geometry(2, 32, 64, (17, 17), (3, 3), padding=1, groups=4, large=True)
     yield geometry(2, 32, 48, (20, 20), (3, 3), padding=1, layout="NHWC", large=True)
     yield geometry(1, 128, 64, (7, 7), (3, 3), padding=1, large=True, bias=False)
+    for pixels in range(1, 7):  # fewer pixels than filters: whole vectors of them, and 1 to 4 that are summed apart
+        yield geometry(1, 150, 56, (3, 16 + pixels), (1, 1), large=True)
+        yield geometry(1, 150, 53, (1, 48 + pixels), (1, 3), padding=(0, 1), large=True)
+
+
+def _depthwise():
+    """Groups of few channels: every size and stride the plane kernels know, widths around one, two and three vectors."""
+    for size in (3, 5, 7):
+        pad = size // 2
+        for stride in (1, 2):
+            for w in (1, 2, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 34, 47, 49, 66):
+                yield geometry(1, 2, 2, (size, w), (size, size), padding=pad, stride=stride, groups=2, bias=False)
+            square = {"stride": stride, "groups": 2}
+            yield geometry(2, 2, 6, (9, 20), (size, size), padding=pad, **square)  # three outputs from one input
+            yield geometry(2, 6, 2, (9, 20), (size, size), padding=pad, **square)  # one output from three inputs
+            yield geometry(1, 2, 2, (7, 19), (size, size), padding=size - 1, **square)
+            yield geometry(1, 2, 2, (8, 21), (size, size), padding=((2, 0), (0, 1)), **square)
+            yield geometry(1, 2, 2, (size, size + 18), (size, size), **square)
+            yield geometry(1, 2, 2, (8, 9), (size, size), padding=size + 2, **square)
+            yield geometry(0, 2, 2, (8, 9), (size, size), padding=pad, **square)
+            yield geometry(2, 2, 2, (300, 111), (size, size), padding=pad, large=True, **square)  # bands of rows
+            yield geometry(3, 70, 70, (7, 7), (size, size), padding=pad, stride=stride, groups=70, large=True)
 
 
 GEOMETRIES = {
     1: [*_common(1), geometry(3, 32, 48, (400,), (5,), padding=2, large=True)],
-    2: [*_common(2), *_planes()],
+    2: [*_common(2), *_planes(), *_depthwise()],
     3: [*_common(3), geometry(1, 16, 24, (8, 10, 12), (3, 3, 3), padding=1, large=True)],
 }
 
