@@ -48,20 +48,37 @@ def register(target):
     return "zmm" if target == "avx512" else "ymm"
 
 
+def loop_of(functions, kernel, target, dtype):
+    """The innermost loop of a kernel as a target has it, and how many multiply-adds of that target it holds."""
+    other = "ymm" if target == "avx512" else "zmm"
+    copies = [code for code in functions[f"{kernel}_{dtype}"] if any(register(target) in text for _, text in code)]
+    copies = [code for code in copies if not any(other == "zmm" and "zmm" in text for _, text in code)]
+    assert len(copies) == 1, f"{kernel}_{dtype} of {target}: {len(copies)} candidates"
+    loop = innermost_loop(copies[0])
+    suffix = "ps" if dtype == "f32" else "pd"
+    return loop, sum(bool(re.match(rf"vfmadd\d+{suffix}.*{register(target)}", text)) for text in loop)
+
+
 @pytest.mark.parametrize("vectors", [1, 2, 3])
 @pytest.mark.parametrize("dtype", ["f32", "f64"])
 @pytest.mark.parametrize("target", TILES)
 def test_the_micro_kernel_stays_in_registers(functions, target, dtype, vectors):
-    other = "ymm" if target == "avx512" else "zmm"
-    all_copies = functions[f"tile_{vectors}_{dtype}"]
-    copies = [code for code in all_copies if any(register(target) in text for _, text in code)]
-    copies = [code for code in copies if not any(other == "zmm" and "zmm" in text for _, text in code)]
-    assert len(copies) == 1, f"tile_{vectors}_{dtype} of {target}: {len(copies)} candidates"
-    loop = innermost_loop(copies[0])
+    loop, fused = loop_of(functions, f"tile_{vectors}", target, dtype)
     filters, _ = TILES[target]
-    suffix = "ps" if dtype == "f32" else "pd"
-    fused = [text for text in loop if re.match(rf"vfmadd\d+{suffix}.*{register(target)}", text)]
-    assert len(fused) == filters * vectors, "\n".join(loop)
+    assert fused == filters * vectors, "\n".join(loop)
     assert not [text for text in loop if "%rsp" in text or "%rbp" in text], "\n".join(loop)
     # broadcasts, loads, two fetches ahead, and the counting of a pointer for every three filters
     assert len(loop) <= filters * vectors + filters + vectors + 12, "\n".join(loop)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 6])
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+@pytest.mark.parametrize("target", TILES)
+def test_the_inner_products_stay_in_registers(functions, target, dtype, columns):
+    if columns > TILES[target][1] and target == "avx2":
+        pytest.skip("16 registers hold three columns")
+    loop, fused = loop_of(functions, f"dot_{columns}", target, dtype)
+    assert fused == 4 * columns, "\n".join(loop)
+    assert not [text for text in loop if re.search(r"\(%r[sb]p\)", text)], "\n".join(loop)
+    # loads and the counting
+    assert len(loop) <= 4 * columns + 4 + columns + 5, "\n".join(loop)

@@ -1,12 +1,13 @@
 /* Gradient to the weight of dense convolutions: dw[k][column] = sum over pixels of dy[k][pixel] * x[column][pixel], a column being
    one (channel, tap) pair. The micro-kernel keeps filters x columns in registers over hundreds of pixels. Work goes chunk by chunk
    (rows of output, a few hundred kilobytes): dy is packed [tile][pixel][TILE_M]; the input is laid out so that VL columns are one
-   vector, in one of three ways:
+   vector, in one of two ways:
 
-     blocked   [channels / VL][band][depth][height][width][VL], transposed once and shared by all taps (many channels)
-     patches   [pixel][columns], gathered (few channels, where a vector of channels would be mostly empty)
+     blocked   [channels / VL][band][depth][height][width][VL], transposed once and shared by all taps
      winograd  both sides transformed (conv_winograd_grad.h): a pixel stands for a 4x4 tile, each of the 36 points is a plane of
                its own, and a column is a channel
+
+   Layers with few channels or a single tap go to conv_grad_weight_rows.h instead.
 
    Small weights: the batch is cut into parts, each a task of its own with private sums, added at the end in a fixed order.
    Large weights: all threads work on one chunk at a time, first packing it, then each summing its own columns. */
@@ -19,12 +20,12 @@ typedef struct {
     const T *x, *dy;
     T *dw;
     extent e;
-    enum NAME(columns_layout) { NAME(BLOCKED), NAME(PATCHES), NAME(WINOGRAD) } layout;
+    enum NAME(columns_layout) { NAME(BLOCKED), NAME(WINOGRAD) } layout;
     const NAME(taps_3x3) *taps; /* winograd */
     int *not_finite; /* winograd: set where a sum is not finite */
     /* the grid of sums: [part][plane][tile][set][TILE_M][TILE_LANES] */
     ptrdiff_t planes; /* groups, times points for winograd */
-    ptrdiff_t columns; /* vectors of columns a plane: blocks * taps, or divide_up(c * taps, VL), or blocks */
+    ptrdiff_t columns; /* vectors of columns a plane: blocks * taps, or blocks */
     ptrdiff_t blocks; /* blocks of VL channels a group */
     ptrdiff_t sets; /* of TILE_V vectors a plane */
     ptrdiff_t tiles; /* of TILE_M filters a group */
@@ -41,10 +42,10 @@ typedef struct {
 typedef struct {
     ptrdiff_t first_band, bands, pixels;
     T *packed; /* dy: [plane][tile][room][TILE_M] */
-    T *input; /* [plane] of: blocked [block][bands_a_chunk * volume][VL]; patches [room][columns * VL]; winograd [block][room][VL] */
+    T *input; /* [plane] of: blocked [block][bands_a_chunk * volume][VL]; winograd [block][room][VL] */
     ptrdiff_t *off; /* room: where a pixel reads */
     ptrdiff_t *pixel_of_band; /* bands_a_chunk: first pixel of each band */
-    char *bench; /* patches, winograd: what a thread needs while packing */
+    char *bench; /* winograd: what a thread needs while packing */
 } NAME(chunk);
 
 /* A band's place: image, depth, first output row, and how many rows it has. */
@@ -69,8 +70,7 @@ static void NAME(place_chunk)(const NAME(grad_weight_job) *job, NAME(chunk) *chu
         chunk->pixel_of_band[i] = p;
         for (ptrdiff_t h = 0; h < rows; h++)
             for (ptrdiff_t q = 0; q < w->out[2]; q++, p++)
-                chunk->off[p] = job->layout == NAME(PATCHES) ? p * job->columns * VL
-                                : job->layout == NAME(WINOGRAD)
+                chunk->off[p] = job->layout == NAME(WINOGRAD)
                                     ? p * VL
                                     : (i * job->volume + h * w->step[1] * job->width + q * w->step[2]) * VL;
     }
@@ -82,10 +82,10 @@ static void NAME(place_chunk)(const NAME(grad_weight_job) *job, NAME(chunk) *chu
 #include "conv_grad_weight_pack.h"
 #include "conv_winograd_grad.h"
 
-/* Packing is cut into jobs: (group, tile) of dy, then (group, block) or (group, band) of the input. */
-static ptrdiff_t NAME(pack_jobs)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk) {
+/* Packing is cut into jobs: (group, tile) of dy, then (group, block) of the input. */
+static ptrdiff_t NAME(pack_jobs)(const NAME(grad_weight_job) *job) {
     if (job->layout == NAME(WINOGRAD)) return job->w->groups * (NAME(filter_blocks)(job) + job->blocks);
-    return job->w->groups * (job->tiles + (job->layout == NAME(PATCHES) ? chunk->bands : job->blocks));
+    return job->w->groups * (job->tiles + job->blocks);
 }
 
 static void NAME(pack_part)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t i, char *bench) {
@@ -96,8 +96,6 @@ static void NAME(pack_part)(const NAME(grad_weight_job) *job, const NAME(chunk) 
         NAME(transform_dy)(job, chunk, i / a_group, i % a_group, bench);
     else if (rest < 0)
         NAME(pack_dy)(job, chunk, i / a_group, i % a_group);
-    else if (job->layout == NAME(PATCHES))
-        NAME(pack_patches)(job, chunk, rest % groups, rest / groups, bench);
     else if (job->layout == NAME(WINOGRAD))
         NAME(transform_block)(job, chunk, rest / job->blocks, rest % job->blocks, bench);
     else
@@ -110,7 +108,6 @@ static void NAME(pack_part)(const NAME(grad_weight_job) *job, const NAME(chunk) 
 static const T *NAME(column_start)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t plane,
                                    ptrdiff_t column) {
     const window *w = job->w;
-    if (job->layout == NAME(PATCHES)) return chunk->input + (plane * job->room * job->columns + column) * VL;
     if (job->layout == NAME(WINOGRAD)) return chunk->input + (plane * job->blocks + column) * job->room * VL;
     const ptrdiff_t *tap = w->tap + 3 * (column % w->taps);
     const ptrdiff_t place =
@@ -147,7 +144,11 @@ static void NAME(store_weight_task)(void *context, ptrdiff_t task, void *scratch
     T *sums = job->sums + task * size;
     (void)scratch;
     if (job->layout == NAME(WINOGRAD)) {
-        NAME(transform_sums)(job, g, k0);
+        for (ptrdiff_t set = 0; set < job->sets; set++)
+            NAME(transform_sums)(job, g, task % job->tiles, set,
+                                 job->sums + ((g * WINO_POINTS * job->tiles + task % job->tiles) * job->sets + set) *
+                                                 TILE_M * TILE_LANES,
+                                 job->tiles * size);
         return;
     }
     for (ptrdiff_t part = 1; part < job->parts; part++)
@@ -157,17 +158,13 @@ static void NAME(store_weight_task)(void *context, ptrdiff_t task, void *scratch
         T *row = job->dw + (g * w->k + k0 + m) * w->c * w->taps;
         for (ptrdiff_t column = 0; column < job->columns; column++) {
             const T *from = sums + (column / TILE_V * TILE_M + m) * TILE_LANES + column % TILE_V * VL;
-            if (job->layout == NAME(PATCHES)) {
-                memcpy(row + column * VL, from, (size_t)smaller(VL, w->c * w->taps - column * VL) * sizeof(T));
-            } else {
-                const ptrdiff_t c0 = column / w->taps * VL;
-                T *to = row + c0 * w->taps + column % w->taps;
-                if (w->taps == 1) {
-                    memcpy(to, from, (size_t)smaller(VL, w->c - c0) * sizeof(T));
-                    continue;
-                }
-                for (ptrdiff_t i = 0; i < smaller(VL, w->c - c0); i++) to[i * w->taps] = from[i];
+            const ptrdiff_t c0 = column / w->taps * VL;
+            T *to = row + c0 * w->taps + column % w->taps;
+            if (w->taps == 1) {
+                memcpy(to, from, (size_t)smaller(VL, w->c - c0) * sizeof(T));
+                continue;
             }
+            for (ptrdiff_t i = 0; i < smaller(VL, w->c - c0); i++) to[i * w->taps] = from[i];
         }
     }
 }
@@ -175,16 +172,12 @@ static void NAME(store_weight_task)(void *context, ptrdiff_t task, void *scratch
 /* ---- the plan: layout, bands, chunks and parts, by shape alone */
 
 static void NAME(choose_columns)(NAME(grad_weight_job) *job) {
-    enum { LIMIT_BYTES = 16 << 20 };
     const window *w = job->w;
     job->e = window_extent(w);
     job->grid = *w;
     job->tiles = divide_up(w->k, TILE_M);
     job->blocks = divide_up(w->c, VL);
     job->width = capped_product(w->out[2] - 1, w->step[2]) + job->e.span[2];
-    /* Bytes of input that a single output row needs, all channels: too many where a dilation is huge. */
-    const ptrdiff_t rows_read = capped_product(job->e.span[1], job->e.span[0]);
-    const ptrdiff_t row_bytes = capped_product(capped_product(job->width, rows_read), job->blocks * w->groups * VBYTES);
     job->planes = w->groups;
     if (job->taps) {
         job->layout = NAME(WINOGRAD);
@@ -192,9 +185,6 @@ static void NAME(choose_columns)(NAME(grad_weight_job) *job) {
         job->columns = job->blocks;
         job->grid.out[1] = divide_up(w->out[1], WINO_OUT);
         job->grid.out[2] = divide_up(w->out[2], WINO_OUT);
-    } else if (2 * w->c < VL || row_bytes > LIMIT_BYTES) {
-        job->layout = NAME(PATCHES);
-        job->columns = divide_up(w->c * w->taps, VL);
     } else {
         job->layout = NAME(BLOCKED);
         job->columns = job->blocks * w->taps;
@@ -234,16 +224,12 @@ static void NAME(plan_grad_weight)(NAME(grad_weight_job) *job) {
 static size_t NAME(lay_out_chunk)(const NAME(grad_weight_job) *job, char *at, NAME(chunk) *chunk) {
     const size_t input = job->layout == NAME(BLOCKED) ? (size_t)(job->blocks * job->bands_a_chunk * job->volume)
                                                       : (size_t)(job->room * job->columns);
-    const size_t gather = (size_t)((KC + VL) * VL + VL) * sizeof(T) +
-                          (size_t)smaller(KC, job->w->taps) * (size_t)(VL + 3) * sizeof(NAME(load));
     const size_t sizes[5] = {
         (size_t)(job->planes * job->tiles * TILE_M * job->room) * sizeof(T),
         (size_t)job->planes * input * VBYTES,
         (size_t)job->room * sizeof(ptrdiff_t),
         (size_t)job->bands_a_chunk * sizeof(ptrdiff_t),
-        job->layout == NAME(PATCHES)    ? gather
-        : job->layout == NAME(WINOGRAD) ? (size_t)(WINO_IN * (job->grid.out[2] * WINO_OUT + 2)) * VBYTES
-                                        : 0,
+        job->layout == NAME(WINOGRAD) ? (size_t)(WINO_IN * (job->grid.out[2] * WINO_OUT + 2)) * VBYTES : 0,
     };
     char *place[5];
     size_t total = 0;
@@ -269,7 +255,7 @@ static void NAME(grad_weight_part_task)(void *context, ptrdiff_t part, void *scr
     (void)NAME(lay_out_chunk)(job, scratch, &chunk);
     for (ptrdiff_t band = start; band < stop; band += chunk.bands) {
         NAME(place_chunk)(job, &chunk, band, stop);
-        for (ptrdiff_t i = 0; i < NAME(pack_jobs)(job, &chunk); i++) NAME(pack_part)(job, &chunk, i, chunk.bench);
+        for (ptrdiff_t i = 0; i < NAME(pack_jobs)(job); i++) NAME(pack_part)(job, &chunk, i, chunk.bench);
         for (ptrdiff_t i = 0; i < job->planes * job->sets; i++)
             NAME(sum_set)(job, &chunk, i / job->sets, i % job->sets, band == start, job->sums + part * job->size);
     }
@@ -295,6 +281,39 @@ static void NAME(shared_sum_task)(void *context, ptrdiff_t task, void *scratch) 
     NAME(sum_set)(shared->job, &shared->chunk, task / sets, task % sets, shared->first, shared->job->sums);
 }
 
+static int NAME(at_once)(const NAME(grad_weight_job) *job) {
+    return job->layout == NAME(WINOGRAD) &&job->parts == 1 && job->bands <= job->bands_a_chunk;
+}
+
+/* Winograd in a single chunk: a task is a tile of filters with a set of columns at every point, whose sums go from the cache into
+   the weight. All sums together, four times the weight, are never in memory. */
+static void NAME(shared_only_task)(void *context, ptrdiff_t task, void *scratch) {
+    const NAME(shared_chunk) *shared = context;
+    const NAME(grad_weight_job) *job = shared->job;
+    const NAME(chunk) *chunk = &shared->chunk;
+    const ptrdiff_t tile = task % job->tiles, set = task / job->tiles % job->sets, g = task / job->tiles / job->sets;
+    const ptrdiff_t v0 = set * TILE_V, vectors = smaller(TILE_V, job->columns - v0);
+    T *sums = scratch;
+    for (ptrdiff_t point = 0; point < WINO_POINTS; point++) {
+        const ptrdiff_t plane = g * WINO_POINTS + point;
+        T *to = sums + point * TILE_M * TILE_LANES;
+        const T *a = chunk->packed + (plane * job->tiles + tile) * job->room * TILE_M, *b[TILE_V];
+        for (ptrdiff_t v = 0; v < TILE_V; v++)
+            b[v] = NAME(column_start)(job, chunk, plane, smaller(v0 + v, job->columns - 1));
+        for (ptrdiff_t p = 0; p < chunk->pixels; p += NAME(RUN)) {
+            const NAME(tile_end) end = {.c = to,
+                                        .row = TILE_LANES,
+                                        .partial = p == 0 ? NULL : to,
+                                        .partial_row = TILE_LANES,
+                                        .next_a = a + job->tiles * job->room * TILE_M,
+                                        .next_b = b[0] + job->columns * job->room * VL};
+            NAME(tile)[vectors](smaller(NAME(RUN), chunk->pixels - p), a + p * TILE_M, 1, TILE_M, b, chunk->off + p,
+                                &end);
+        }
+    }
+    NAME(transform_sums)(job, g, tile, set, sums, TILE_M * TILE_LANES);
+}
+
 static int NAME(grad_weight_shared)(const NAME(grad_weight_job) *job) {
     const window *w = job->w;
     NAME(shared_chunk) shared = {.job = job, .first = 1};
@@ -306,12 +325,15 @@ static int NAME(grad_weight_shared)(const NAME(grad_weight_job) *job) {
     for (ptrdiff_t band = 0; band < job->bands && status == FC_OK; band += shared.chunk.bands) {
         NAME(place_chunk)(job, &shared.chunk, band, job->bands);
         const double pixels = (double)shared.chunk.pixels;
-        status = fc_parallel(NAME(pack_jobs)(job, &shared.chunk), pixels * (double)(job->planes * (w->k + w->c)), bench,
+        status = fc_parallel(NAME(pack_jobs)(job), pixels * (double)(job->planes * (w->k + w->c)), bench,
                              NAME(shared_pack_task), &shared);
         if (status != FC_OK) break;
-        status =
-            fc_parallel(job->planes * job->sets, pixels * (double)(job->planes * w->k) * (double)(job->columns * VL), 0,
-                        NAME(shared_sum_task), &shared);
+        const double work = pixels * (double)(job->planes * w->k) * (double)(job->columns * VL);
+        if (job->layout == NAME(WINOGRAD) &&band + shared.chunk.bands == job->bands)
+            status = fc_parallel(w->groups * job->sets * job->tiles, work,
+                                 WINO_POINTS * TILE_M * TILE_LANES * sizeof(T), NAME(shared_only_task), &shared);
+        else
+            status = fc_parallel(job->planes * job->sets, work, 0, NAME(shared_sum_task), &shared);
         shared.first = 0;
     }
     fc_free(memory);
@@ -321,15 +343,18 @@ static int NAME(grad_weight_shared)(const NAME(grad_weight_job) *job) {
 /* With the taps of winograd_taps by Winograd's algorithm, with NULL directly. */
 static int NAME(dense_grad_weight)(const window *w, const NAME(taps_3x3) *taps, const T *dy, const T *x, T *dw) {
     int not_finite = 0;
+    if (!taps && NAME(choose_rows)(w)) return NAME(rows_grad_weight)(w, dy, x, dw);
     NAME(grad_weight_job) job = {.w = w, .taps = taps, .x = x, .dy = dy, .dw = dw, .not_finite = &not_finite};
     NAME(plan_grad_weight)(&job);
-    job.sums = fc_alloc((size_t)job.parts * sizeof(T), (size_t)job.size);
-    if (!job.sums) return FC_NO_MEMORY;
+    if (!NAME(at_once)(&job)) {
+        job.sums = fc_alloc((size_t)job.parts * sizeof(T), (size_t)job.size);
+        if (!job.sums) return FC_NO_MEMORY;
+    }
     const double work = (double)(w->n * window_pixels(w)) * (double)(w->groups * w->k) * (double)(w->c * w->taps);
     int status = job.parts > 1 ? fc_parallel(job.parts, work, NAME(lay_out_chunk)(&job, NULL, NULL),
                                              NAME(grad_weight_part_task), &job)
                                : NAME(grad_weight_shared)(&job);
-    if (status == FC_OK)
+    if (status == FC_OK && job.sums)
         status = fc_parallel(w->groups * job.tiles, (double)(job.parts * job.size), 0, NAME(store_weight_task), &job);
     fc_free(job.sums);
     if (status == FC_OK && not_finite) return NAME(dense_grad_weight)(w, NULL, dy, x, dw);

@@ -1,4 +1,4 @@
-/* Packing for the direct weight gradient: dy by tiles of filters, the input by vectors of channels (blocked) or of patches.
+/* Packing for the direct weight gradient: dy by tiles of filters, the input by vectors of channels (blocked).
    Included by conv_grad_weight.h, whose chunks it fills. */
 
 static void NAME(pack_dy)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t g, ptrdiff_t tile) {
@@ -75,35 +75,5 @@ static void NAME(pack_block)(const NAME(grad_weight_job) *job, const NAME(chunk)
                     NAME(transpose_row)(x + at_d * w->x_s[0] + at_h * w->x_s[1], w->x_c, w->x_s[2], w->in[2], channels,
                                         job->e.lo[2], job->width, line);
             }
-    }
-}
-
-/* Patches of one band, gathered VL pixels and at most KC taps at a time, then transposed to [pixel][column]. */
-static void NAME(pack_patches)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t g, ptrdiff_t band,
-                               char *scratch) {
-    const window *w = job->w;
-    ptrdiff_t n, depth, row;
-    const ptrdiff_t rows = NAME(band_at)(job, chunk->first_band + band, &n, &depth, &row),
-                    depth_columns = w->c * w->taps;
-    const ptrdiff_t first = ((n * w->out[0] + depth) * w->out[1] + row) * w->out[2], pixels = rows * w->out[2];
-    T *panel = (T *)(void *)scratch;
-    NAME(load) *loads = (void *)(panel + (KC + VL) * VL + VL);
-    T *to = chunk->input + (g * job->room + chunk->pixel_of_band[band]) * job->columns * VL;
-    const T *x = job->x + g * w->c * w->x_c;
-    for (ptrdiff_t p = 0; p < pixels; p += VL, to += VL * job->columns * VL) {
-        run runs[VBYTES / sizeof(T)];
-        const ptrdiff_t count = smaller(VL, pixels - p), run_count = window_runs(w, first + p, count, runs);
-        for (ptrdiff_t t0 = 0; t0 < w->taps; t0 += KC) {
-            const ptrdiff_t taps = smaller(KC, w->taps - t0),
-                            a_tap = NAME(plan_gather)(w, runs, run_count, 1, t0, t0 + taps, loads);
-            for (ptrdiff_t c = 0; c < w->c; c++) {
-                NAME(gather)(w, x, c, c + 1, taps, loads, a_tap, VL, panel);
-                for (ptrdiff_t i = 0; i < count; i++)
-                    for (ptrdiff_t t = 0; t < taps; t++)
-                        to[i * job->columns * VL + c * w->taps + t0 + t] = panel[t * VL + i];
-            }
-        }
-        for (ptrdiff_t i = 0; i < count; i++)
-            for (ptrdiff_t j = depth_columns; j < job->columns * VL; j++) to[i * job->columns * VL + j] = 0;
     }
 }

@@ -119,34 +119,34 @@ static void NAME(transform_dy)(const NAME(grad_weight_job) *job, const NAME(chun
     }
 }
 
-/* Gt m G of the sums of filters k0 .. k0+TILE_M-1 of a group, all parts added, into the weight. */
-static void NAME(transform_sums)(const NAME(grad_weight_job) *job, ptrdiff_t g, ptrdiff_t k0) {
+/* Gt m G of the sums of one tile of filters with one set of columns, [point][TILE_M][TILE_LANES] from `sums` on with `step` elements
+   between points, all parts added, into the weight. */
+static void NAME(transform_sums)(const NAME(grad_weight_job) *job, ptrdiff_t g, ptrdiff_t tile, ptrdiff_t set,
+                                 const T *sums, ptrdiff_t step) {
     const window *w = job->w;
-    const ptrdiff_t plane = job->tiles * job->sets * TILE_M * TILE_LANES;
     V check = NAME(vzero)();
-    for (ptrdiff_t k = k0; k < smaller(k0 + TILE_M, w->k); k++)
-        for (ptrdiff_t block = 0; block < job->blocks; block++) {
-            const T *from = job->sums + g * WINO_POINTS * plane +
-                            ((k0 / TILE_M * job->sets + block / TILE_V) * TILE_M + k - k0) * TILE_LANES +
-                            block % TILE_V * VL;
+    for (ptrdiff_t k = tile * TILE_M; k < smaller((tile + 1) * TILE_M, w->k); k++)
+        for (ptrdiff_t block = set * TILE_V; block < smaller((set + 1) * TILE_V, job->blocks); block++) {
+            const T *from = sums + k % TILE_M * TILE_LANES + block % TILE_V * VL;
             V m[WINO_POINTS], half[3 * WINO_IN], dg[9];
-            T lane[VBYTES / sizeof(T)];
+            T lane[9][VBYTES / sizeof(T)];
             for (ptrdiff_t p = 0; p < WINO_POINTS; p++) {
-                m[p] = NAME(vload)(from + p * plane);
+                m[p] = NAME(vload)(from + p * step);
                 for (ptrdiff_t part = 1; part < job->parts; part++)
-                    m[p] += NAME(vload)(from + p * plane + part * job->size);
+                    m[p] += NAME(vload)(from + p * step + part * job->size);
             }
             UNROLL(6)
             for (int c = 0; c < WINO_IN; c++) NAME(wino_collect_1d)(m + c, WINO_IN, half + c, WINO_IN);
             UNROLL(3)
             for (int r = 0; r < 3; r++) NAME(wino_collect_1d)(half + r * WINO_IN, 1, dg + 3 * r, 1);
-            T *to = job->dw + g * w->w_g + k * w->w_k + block * VL * w->w_c;
-            for (ptrdiff_t t = 0; t < 9; t++) {
+            UNROLL(9)
+            for (int t = 0; t < 9; t++) {
                 check += dg[t];
-                NAME(vstore)(lane, dg[t]);
-                for (ptrdiff_t c = 0; c < smaller(VL, w->c - block * VL); c++)
-                    to[c * w->w_c + job->taps->grid[t]] = lane[c];
+                NAME(vstore)(lane[t], dg[t]);
             }
+            T *to = job->dw + g * w->w_g + k * w->w_k + block * VL * w->w_c;
+            for (ptrdiff_t c = 0; c < smaller(VL, w->c - block * VL); c++)
+                for (ptrdiff_t t = 0; t < 9; t++) to[c * w->w_c + job->taps->grid[t]] = lane[t][c];
         }
     const T sum = NAME(vsum)(check);
     if (!(sum - sum == 0)) __atomic_store_n(job->not_finite, 1, __ATOMIC_RELAXED);

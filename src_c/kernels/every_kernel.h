@@ -3,6 +3,7 @@
 #include "lanes.h"
 
 #include "tile.h"
+#include "dot_tile.h"
 #include "window.h"
 #include "conv_pack.h"
 #include "conv_store.h"
@@ -25,6 +26,7 @@
 #include "conv_plane_weight.h"
 #include "conv_depthwise.h"
 #include "conv_small_groups.h"
+#include "conv_grad_weight_rows.h"
 #include "conv_grad_weight.h"
 #undef WINO_OUT
 #include "conv.h"

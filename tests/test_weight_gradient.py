@@ -1,0 +1,50 @@
+"""The direct weight gradient on shapes that take each of its roads: planes read in place or gathered, joined across
+images, several chunks and parts, odd tiles. Integers, so that every result must be exact."""
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import reference
+
+# n, c, size, k, kernel_size, stride, padding, dilation, groups
+CASES = {
+    "stem": (2, 3, (37, 41), 8, 7, 2, 3, 1, 1),
+    "stem of many chunks": (3, 1, (70, 70), 5, 3, 1, 1, 1, 1),
+    "planes in place": (2, 7, (60, 60), 11, 1, 1, 0, 1, 1),
+    "planes in place, one image": (1, 13, (11, 13), 9, 1, 1, 0, 1, 1),
+    "short planes joined": (40, 9, (7, 7), 5, 1, 1, 0, 1, 1),
+    "one tap, stride 2": (2, 12, (60, 61), 8, 1, 2, 0, 1, 2),
+    "one tap, padded": (1, 5, (30, 30), 6, 1, 1, 1, 1, 1),
+    "more taps than are planned at once": (2, 1, (40, 45), 3, 13, 1, 6, 1, 1),
+    "more filters than stay in the cache": (1, 6, (32, 32), 400, 1, 1, 0, 1, 1),
+    "many parts": (8, 2, (64, 64), 4, 3, 1, 1, 1, 1),
+    "dilation": (2, 2, (33, 33), 6, 3, 1, 4, 4, 1),
+    "blocks of channels": (2, 20, (9, 9), 33, 3, 2, 1, 1, 1),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("name", CASES)
+def test_integers_are_exact(name, layout, dtype):
+    n, c, size, k, kernel_size, stride, padding, dilation, groups = CASES[name]
+    rng = np.random.default_rng(1)
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    weight_shape = (k, c // groups, kernel_size, kernel_size)
+    x = rng.integers(-3, 4, (n, c, *size)).astype(dtype)
+    out = [(s + 2 * padding - dilation * (kernel_size - 1) - 1) // stride + 1 for s in size]
+    dy = rng.integers(-3, 4, (n, k, *out)).astype(dtype)
+    expected = reference.conv2d_grad_weight(dy, x, weight_shape, **options)
+    if layout == "NHWC":
+        x, dy = (np.ascontiguousarray(a.transpose(0, 2, 3, 1)) for a in (x, dy))
+    dweight = fastconv.conv2d_grad_weight(dy, x, weight_shape, **options, layout=layout, algorithm="direct")
+    np.testing.assert_array_equal(dweight, expected)
+
+
+def test_a_very_long_kernel_on_one_channel():
+    rng = np.random.default_rng(2)
+    x = rng.integers(-3, 4, (2, 1, 700)).astype(np.float32)
+    dy = rng.integers(-3, 4, (2, 3, 401)).astype(np.float32)
+    dweight = fastconv.conv1d_grad_weight(dy, x, (3, 1, 300))
+    np.testing.assert_array_equal(dweight, reference.conv1d_grad_weight(dy, x, (3, 1, 300)))
