@@ -19,7 +19,9 @@ from fastconv.version import __version__
 # What stands on the functional API is imported when it is first asked for: `import fastconv` stays quick.
 _MODULES = (
     "callbacks",
+    "compat",
     "data",
+    "detection",
     "formats",
     "layers",
     "losses",
@@ -28,8 +30,15 @@ _MODULES = (
     "plots",
     "reference",
     "schedules",
+    "signal",
+    "signal",
 )
-_MEMBERS = {"Trainer": "trainer", "load": "formats.model_file", "save": "formats.model_file"}
+_MEMBERS = {
+    "Trainer": "trainer",
+    "load": "formats.open_model",
+    "read_weights": "formats.state_dict",
+    "save": "formats.model_file",
+}
 
 __all__ = [
     *_MEMBERS,

@@ -29,6 +29,22 @@ def save_predictions(
     save_report({}, path, images=images, labels=labels, predictions=predictions, classes=classes)
 
 
+def save_classes(picture: np.ndarray, probabilities: Mapping[str, float], path: str | os.PathLike) -> None:
+    """A picture (height, width, 3) of uint8 beside bars of the probabilities of classes, in their order."""
+    figure = _new_figure((9, 4))
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1))
+    left.imshow(picture)
+    left.axis("off")
+    places = range(len(probabilities))
+    bars = right.barh(places, list(probabilities.values()))
+    right.bar_label(bars, [f"{100 * value:.1f} %" for value in probabilities.values()], padding=3)
+    right.set_yticks(places, [name if len(name) <= 30 else name[:29] + "…" for name in probabilities])
+    right.set_xlim(0, 1.15)
+    right.invert_yaxis()
+    right.set_xlabel("probability")
+    figure.savefig(path, format="png", dpi=110)
+
+
 def save_report(
     history: Mapping[str, Sequence[float]],
     path: str | os.PathLike,

@@ -194,20 +194,20 @@ class Trainer:
             position.advance(value, len(inputs), count_correct(prediction, target))
         return position.metrics()
 
-    def predict(self, x: Any, batch_size: int = 256) -> np.ndarray:
-        """`model(x)` in batches, as one array; x is an array or a data set."""
+    def predict(self, x: Any, batch_size: int = 256) -> np.ndarray | tuple[np.ndarray, ...]:
+        """`model(x)` in batches, as one array, of a model with several outputs as a tuple; x may be a data set."""
         batch_size = _count("batch_size", batch_size, 1)
-        result = None
-        for start in range(0, len(x), batch_size):
+        results: tuple[np.ndarray, ...] = ()
+        for start in range(0, max(len(x), 1), batch_size):
             stop = min(start + batch_size, len(x))
-            part = x.batch(np.arange(start, stop))[0] if hasattr(x, "batch") else x[start:stop]
-            part = self.model(part)
-            if result is None:
-                if stop == len(x):
-                    return part
-                result = np.empty((len(x), *part.shape[1:]), part.dtype)
-            result[start:stop] = part
-        return self.model(x) if result is None else result
+            part = self.model(x.batch(np.arange(start, stop))[0] if hasattr(x, "batch") else x[start:stop])
+            if stop - start == len(x):
+                return part
+            arrays = part if isinstance(part, tuple) else (part,)
+            results = results or tuple(np.empty((len(x), *array.shape[1:]), array.dtype) for array in arrays)
+            for result, array in zip(results, arrays, strict=True):
+                result[start:stop] = array
+        return results if len(results) > 1 else results[0]
 
     def save(self, path: PathType, *, files: FileLayer | None = None) -> None:
         """Write a checkpoint atomically; FloatingPointError, and no file, if a weight is not finite."""

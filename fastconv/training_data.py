@@ -49,8 +49,8 @@ def validation_source(data: Any) -> Source | None:
     return Source("Trainer.fit", *data)
 
 
-def count_correct(prediction: np.ndarray, target: np.ndarray) -> int | None:
+def count_correct(prediction: np.ndarray | tuple[np.ndarray, ...], target: np.ndarray) -> int | None:
     """How many rows are largest at their label; None where that makes no sense."""
-    if prediction.ndim != 2 or target.ndim != 1 or target.dtype.kind not in "iu":
+    if isinstance(prediction, tuple) or prediction.ndim != 2 or target.ndim != 1 or target.dtype.kind not in "iu":
         return None
     return int((prediction.argmax(axis=1) == target).sum())

@@ -60,16 +60,28 @@ int fc_num_threads(void) {
 #endif
 }
 
+/* A thread's part of the tasks, one run of neighbours, so that what a core wrote in one loop it finds in its own cache in the next.
+   Others take from it when theirs is done. */
+typedef struct share {
+    atomic_ptrdiff_t next;
+    ptrdiff_t end;
+} share;
+
+enum { SHARE_ROOM = 64 }; /* bytes: a cache line of its own */
+
 typedef struct loop {
     fc_task *run;
     void *context;
-    ptrdiff_t tasks;
-    atomic_ptrdiff_t next;
     atomic_int stop, finished; /* finished: threads that found no task left */
     int cpu; /* where the calling thread runs, or -1 */
-    char *scratch;
+    ptrdiff_t shares;
+    char *memory; /* of each thread: its share, then its scratch */
     size_t stride;
 } loop;
+
+static share *share_of(const loop *l, ptrdiff_t thread) {
+    return (share *)(void *)(l->memory + (size_t)thread * l->stride);
+}
 
 static long long now_ns(void) {
     struct timespec t;
@@ -102,18 +114,21 @@ static void wait_for_others(loop *l, int threads) {
         if (++spins > 4000) sched_yield();
 }
 
-static void work_through(loop *l, int thread) {
-    void *scratch = l->scratch ? l->scratch + (size_t)thread * l->stride : NULL;
-    for (;;) {
-        ptrdiff_t task = atomic_fetch_add_explicit(&l->next, 1, memory_order_relaxed);
-        if (task >= l->tasks || atomic_load_explicit(&l->stop, memory_order_relaxed)) break;
-        l->run(l->context, task, scratch);
-        if (thread == 0 && interrupt_check) {
-            const long long now = now_ns();
-            if (now - last_check_ns > CHECK_INTERVAL_NS) {
-                last_check_ns = now;
-                if (interrupt_check()) atomic_store(&l->stop, 1);
-            }
+static void look_for_interrupt(loop *l) {
+    const long long now = now_ns();
+    if (now - last_check_ns <= CHECK_INTERVAL_NS) return;
+    last_check_ns = now;
+    if (interrupt_check()) atomic_store(&l->stop, 1);
+}
+
+static void work_through(loop *l, ptrdiff_t thread) {
+    for (ptrdiff_t i = 0; i < l->shares; i++) {
+        share *s = share_of(l, (thread + i) % l->shares);
+        for (;;) {
+            const ptrdiff_t task = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed);
+            if (task >= s->end || atomic_load_explicit(&l->stop, memory_order_relaxed)) break;
+            l->run(l->context, task, (char *)share_of(l, thread) + SHARE_ROOM);
+            if (thread == 0 && interrupt_check) look_for_interrupt(l);
         }
     }
     atomic_fetch_add_explicit(&l->finished, 1, memory_order_release);
@@ -123,10 +138,13 @@ int fc_parallel(ptrdiff_t tasks, double work, size_t scratch_bytes, fc_task *run
     if (tasks <= 0) return FC_OK;
     ptrdiff_t threads = work < SERIAL_WORK ? 1 : fc_num_threads();
     if (threads > tasks) threads = tasks;
-    loop l = {.run = run, .context = context, .tasks = tasks, .stride = (scratch_bytes + 127) / 64 * 64};
-    if (scratch_bytes) {
-        l.scratch = fc_alloc(l.stride, (size_t)threads);
-        if (!l.scratch) return FC_NO_MEMORY;
+    loop l = {.run = run, .context = context, .shares = threads};
+    l.stride = SHARE_ROOM + (scratch_bytes + 127) / 64 * 64;
+    l.memory = fc_alloc(l.stride, (size_t)threads);
+    if (!l.memory) return FC_NO_MEMORY;
+    for (ptrdiff_t t = 0; t < threads; t++) {
+        atomic_init(&share_of(&l, t)->next, t * tasks / threads);
+        share_of(&l, t)->end = (t + 1) * tasks / threads;
     }
 #ifdef _OPENMP
     if (threads > 1) {
@@ -143,6 +161,6 @@ int fc_parallel(ptrdiff_t tasks, double work, size_t scratch_bytes, fc_task *run
     } else
 #endif
         work_through(&l, 0);
-    fc_free(l.scratch);
+    fc_free(l.memory);
     return atomic_load(&l.stop) ? FC_INTERRUPTED : FC_OK;
 }

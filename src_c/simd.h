@@ -140,9 +140,7 @@ INLINE void NAME(vtranspose)(const int rows, V *r) {
 
 /* The sum of the lanes, halves first: the same order on every call. */
 INLINE T NAME(vsum)(V v) {
-    T lane[VBYTES / sizeof(T)];
-    NAME(vstore)(lane, v);
-    for (ptrdiff_t half = VL / 2; half > 0; half /= 2)
-        for (ptrdiff_t i = 0; i < half; i++) lane[i] += lane[i + half];
-    return lane[0];
+    UNROLL(4)
+    for (ptrdiff_t lanes = VL; lanes > 1; lanes /= 2) v = NAME(vinterleave_low)(v, v) + NAME(vinterleave_high)(v, v);
+    return v[0];
 }

@@ -30,6 +30,60 @@ def _row(name: str, build: Callable[[], Layer], shape: tuple[int, ...], loose: b
     return Case(build, shape, loose, name)
 
 
+def shuffle_unit() -> L.Graph:
+    """Split, convolve one half, swap channels; given in an order in which it cannot run."""
+    conv = L.Conv2d(2, 2, 3, padding=1, generator=rng())
+    return L.Graph(
+        [
+            ("out.order", L.Permute((0, 2, 1, 3)), "out.split"),
+            ("cat", L.Cat(), ("left", "right.silu")),
+            ("left", L.Slice(0, 2), "image"),
+            ("right.conv", conv, "right.half"),
+            ("right.half", L.Slice(2, 4), "image"),
+            ("right.silu", L.SiLU(), "right.conv"),
+            ("out.split", L.Reshape((0, 2, 2, -1)), "cat"),
+            ("out", L.Reshape((0, 4, 3, 3)), "out.order"),
+        ],
+        inputs="image",
+        outputs="out",
+    )
+
+
+def dense_block() -> L.Graph:
+    """Every layer reads all features before it, so that gradients of all kinds come together."""
+    g = rng()
+    return L.Graph(
+        [
+            ("conv1", L.Conv2d(2, 3, 3, padding=1, generator=g), "x"),
+            ("cat1", L.Cat(), ("x", "conv1")),
+            ("norm", L.BatchNorm2d(5), "cat1"),
+            ("tanh", L.Tanh(), "norm"),
+            ("conv2", L.Conv2d(5, 3, 1, generator=g), "tanh"),
+            ("cat2", L.Cat(), ("x", "conv1", "conv2")),
+            ("again", L.Conv2d(8, 5, 1, generator=g), "cat2"),
+            ("sum", L.Add(), ("again", "cat1", "norm", "again")),
+            ("dropout", L.Dropout(0.4, generator=rng()), "sum"),
+            ("flat", L.Flatten(), "dropout"),
+            ("end", L.Sigmoid(), "flat"),
+        ]
+    )
+
+
+def joins() -> L.Graph:
+    """Broadcasting joins, one array read twice, weights without an input, a branch that leads nowhere."""
+    return L.Graph(
+        [
+            ("gate", L.Sequential(L.GlobalAvgPool2d(), L.Sigmoid()), "x"),
+            ("scaled", L.Mul(), ("gate", "x")),
+            ("bias", L.Constant((3, 1, 1)), ()),
+            ("sum", L.Add(), ("bias", "scaled", "scaled")),
+            ("nowhere", L.Tanh(), "sum"),
+            ("cube", L.Mul(), ("sum", "sum", "x")),
+            ("difference", L.Sub(), ("cube", "gate")),
+        ]
+    )
+
+
 CASES = [
     _row("Conv1d", lambda: L.Conv1d(4, 6, 3, stride=2, padding=1, dilation=2, groups=2, generator=rng()), (2, 4, 9)),
     _row("Conv2d", lambda: L.Conv2d(3, 4, (3, 2), stride=(2, 1), padding=(1, 0), generator=rng()), (2, 3, 5, 6)),
@@ -101,6 +155,16 @@ CASES = [
         (2, 2, 3, 4),
     ),
     _row("Concat-last-axis", lambda: L.Concat({"a": L.Sigmoid(), "b": L.Tanh()}, axis=-1), (2, 3, 2)),
+    _row("Reshape", lambda: L.Reshape((0, 2, -1, 0)), (2, 4, 6, 3)),
+    _row("Permute", lambda: L.Permute((0, 2, 3, 1)), (2, 3, 4, 5)),
+    _row("Slice", lambda: L.Slice(1, None, 2), (2, 5, 2)),
+    _row("Slice-last-axis", lambda: L.Slice(-3, -1, dim=-1), (2, 2, 5)),
+    _row("Pad", lambda: L.Pad(((1, 0), (2, 3)), value=1.5), (2, 2, 3, 2)),
+    _row("YoloHead", lambda: L.YoloHead(((3, 4), (6, 5), (9, 9)), 2, mask=(2, 0)), (2, 14, 2, 3)),
+    _row("Graph-one", lambda: L.Graph([("only", L.Tanh(), "x")]), (2, 3)),
+    _row("Graph", shuffle_unit, (2, 4, 3, 3)),
+    _row("Graph-dense", dense_block, (3, 2, 3, 4)),
+    _row("Graph-joins", joins, (2, 3, 2, 2)),
 ]
 
 

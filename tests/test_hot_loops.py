@@ -63,5 +63,5 @@ def test_the_micro_kernel_stays_in_registers(functions, target, dtype, vectors):
     fused = [text for text in loop if re.match(rf"vfmadd\d+{suffix}.*{register(target)}", text)]
     assert len(fused) == filters * vectors, "\n".join(loop)
     assert not [text for text in loop if "%rsp" in text or "%rbp" in text], "\n".join(loop)
-    # broadcasts, loads, two fetches ahead, and the counting
-    assert len(loop) <= filters * vectors + filters + vectors + 10, "\n".join(loop)
+    # broadcasts, loads, two fetches ahead, and the counting of a pointer for every three filters
+    assert len(loop) <= filters * vectors + filters + vectors + 12, "\n".join(loop)

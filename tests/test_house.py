@@ -93,9 +93,7 @@ def test_no_code_from_data(path):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             names = [a.name for a in node.names] + [getattr(node, "module", "") or ""]
             forbidden = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "imp", "runpy"}
-            # PyTorch's .pth is the one pickle ever read, by a reader of its own with a closed whitelist
-            allowed = {"pickle"} if path.parts[-2:] == ("formats", "pth.py") else set()
-            assert not forbidden & {n.split(".")[0] for n in names} - allowed, f"line {node.lineno}"
+            assert not forbidden & {n.split(".")[0] for n in names}, f"line {node.lineno}"
         if isinstance(node, ast.Assert):
             raise AssertionError(f"line {node.lineno}: assert is not validation, python -O removes it")
 

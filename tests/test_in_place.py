@@ -39,3 +39,18 @@ def test_an_overlap_in_part_is_refused(name):
     x, out = room[:100], room[1:]
     with pytest.raises(ValueError, match="overlaps"):
         getattr(F, name)(*([x, x] if name == "add" else [x]), out=out)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_batch_norm_in_place(dtype):
+    x = values(dtype).reshape(3, 37, 1, 1).repeat(5, axis=3)
+    vectors = np.random.default_rng(2).random((4, 37)).astype(dtype) + 1
+    expected = F.batch_norm(x, *vectors)
+    assert F.batch_norm(x, *vectors, out=x) is x
+    np.testing.assert_array_equal(x, expected)
+    room = np.zeros(3 * 37 * 5 + 1, dtype)
+    with pytest.raises(ValueError, match="overlaps"):
+        F.batch_norm(room[1:].reshape(x.shape), *vectors, out=room[:-1].reshape(x.shape))
+    means = vectors[:1]
+    with pytest.raises(ValueError, match="overlaps"):
+        F.batch_norm(means, *vectors, out=means)

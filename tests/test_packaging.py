@@ -25,7 +25,19 @@ def run(program: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess
 
 
 def test_import_needs_numpy_alone(tmp_path):
-    modules = ("data", "formats", "layers", "losses", "models", "optim", "callbacks", "schedules", "reference", "cli")
+    modules = (
+        "data",
+        "detection",
+        "formats",
+        "layers",
+        "losses",
+        "models",
+        "optim",
+        "callbacks",
+        "schedules",
+        "reference",
+        "cli",
+    )
     program = "".join(f"import fastconv.{name}\n" for name in modules)
     program += f"import sys\nprint([name for name in {OPTIONAL!r} if sys.modules.get(name)])"
     assert run(program, cwd=tmp_path).stdout == "[]\n"
@@ -71,7 +83,12 @@ def test_the_wheel_is_small():
 
 def test_the_wheel_holds_what_it_needs_and_no_more():
     names = zipfile.ZipFile(_wheel()).namelist()
-    for needed in ("fastconv/py.typed", "fastconv/data/uci_digits/NOTICE.md", "fastconv/cli/__init__.py"):
+    for needed in (
+        "fastconv/py.typed",
+        "fastconv/data/uci_digits/NOTICE.md",
+        "fastconv/data/names/imagenet.txt",
+        "fastconv/cli/__init__.py",
+    ):
         assert needed in names
     assert sum(name.startswith("fastconv/_kernels.") and name.endswith(".so") for name in names) == 1
     folders = {name.partition("/")[0] for name in names}

@@ -6,17 +6,23 @@ from .dataset import ArrayDataset, Dataset, batches
 from .digits import load_digits
 from .folder import PictureFolder, load_picture_folder, read_picture
 from .idx import load_idx_folder, read_idx
+from .labels import LABELS, load_labels
+from .preprocess import CAFFE, IMAGENET, Preprocess
 from .recognise import load
 from .split import Split, stratified_split
 from .transforms import CenterCrop, Compose, Normalize, RandomCrop, RandomHorizontalFlip, channel_mean_std
 
 __all__ = [
+    "CAFFE",
+    "IMAGENET",
+    "LABELS",
     "ArrayDataset",
     "CenterCrop",
     "Compose",
     "Dataset",
     "Normalize",
     "PictureFolder",
+    "Preprocess",
     "RandomCrop",
     "RandomHorizontalFlip",
     "Split",
@@ -27,6 +33,7 @@ __all__ = [
     "load_cifar100",
     "load_digits",
     "load_idx_folder",
+    "load_labels",
     "load_picture_folder",
     "read_cifar10",
     "read_cifar100",

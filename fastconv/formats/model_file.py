@@ -1,12 +1,14 @@
-"""fastconv's own model file: weights by name in a .safetensors, with the architecture as JSON beside them.
+"""fastconv's own model file: weights by name in a .safetensors, with the architecture as JSON beside them, and for
+pictures the preprocessing and the names of the classes.
 Loading must never build a layer that is not in the closed table, nor take memory the file does not fill."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from ..data.preprocess import Preprocess
 from ..layers.base import Layer, Parameter
 from ..layers.initial import placeholders
 from ..layers.table import from_description, to_description
@@ -16,6 +18,7 @@ from .tensors import parse_json, read_tensors, write_tensors
 
 _VERSION_KEY, _VERSION = "fastconv.model", "1"
 _ARCHITECTURE_KEY = "fastconv.architecture"
+_PREPROCESS_KEY, _LABELS_KEY = "fastconv.preprocess", "fastconv.labels"
 
 Kinds = Mapping[str, type[Layer]]
 
@@ -23,13 +26,18 @@ Kinds = Mapping[str, type[Layer]]
 def save(model: Layer, path: PathType, *, layers: Kinds | None = None) -> None:
     """Write a model atomically: its architecture, and its weights by the names of `state_dict()`.
 
-    Any reader of safetensors finds the weights. TypeError for a layer that is not fastconv's, unless it is in
+    Any reader of safetensors finds the weights. `model.preprocess` and `model.labels` are written where they are set.
+    TypeError for a layer that is not fastconv's, unless it is in
     `layers`, {class name: class}.
     """
     if not isinstance(model, Layer):
         raise TypeError(f"save: model must be a Layer, got {type(model).__name__}")
     architecture = json.dumps(to_description(model, layers), allow_nan=False)
     metadata = {_VERSION_KEY: _VERSION, _ARCHITECTURE_KEY: architecture}
+    if model.preprocess is not None:
+        metadata[_PREPROCESS_KEY] = json.dumps(model.preprocess.to_json(), allow_nan=False)
+    if model.labels:
+        metadata[_LABELS_KEY] = json.dumps([str(label) for label in model.labels])
     write_tensors(path, model.state_dict(copy=False), metadata)
 
 
@@ -53,7 +61,24 @@ def load(path: PathType, *, layers: Kinds | None = None) -> Layer:
             path, _ARCHITECTURE_KEY, f"text that is refused ({error})", "the description of a model"
         ) from None
     _adopt(path, model, tensors)
+    if _PREPROCESS_KEY in metadata:
+        model.preprocess = _read_text(path, metadata, _PREPROCESS_KEY, Preprocess.from_json)
+    if _LABELS_KEY in metadata:
+        model.labels = _read_text(path, metadata, _LABELS_KEY, _labels)
     return model
+
+
+def _read_text(path: PathType, metadata: Mapping[str, str], key: str, convert: Callable[[Any], Any]) -> Any:
+    try:
+        return convert(parse_json(metadata[key]))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise FormatError(path, key, f"text that is refused ({error})", "what fastconv.save writes") from None
+
+
+def _labels(names: Any) -> tuple[str, ...]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("not a list of names")
+    return tuple(names)
 
 
 def _adopt(path: PathType, model: Layer, tensors: dict[str, np.ndarray]) -> None:

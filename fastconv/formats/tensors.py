@@ -21,6 +21,14 @@ DTYPES = {
     "U32": np.dtype("<u4"),
     "U64": np.dtype("<u8"),
 }
+# What can be read besides: half precision becomes float32, of which bfloat16 is the upper half of the bits.
+READ_DTYPES = DTYPES | {
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),
+    "I8": np.dtype("i1"),
+    "I16": np.dtype("<i2"),
+    "BOOL": np.dtype("u1"),
+}
 # The safetensors package's own limit for the header.
 _MAX_HEADER = 100_000_000
 
@@ -40,8 +48,11 @@ def write_tensors(
     write_atomically(path, [save(dense, metadata=dict(metadata))], files)
 
 
-def read_tensors(path: PathType) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """({name: new array}, {key: text}) of a safetensors file; FormatError where it is malformed."""
+def read_tensors(
+    path: PathType, dtypes: Mapping[str, np.dtype] = DTYPES
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """({name: new array}, {key: text}) of a safetensors file; FormatError where it is malformed or has another of
+    the `dtypes`."""
     package = _package()
     with open_regular(path) as (file, size):
         data = file.read(size)
@@ -55,7 +66,7 @@ def read_tensors(path: PathType) -> tuple[dict[str, np.ndarray], dict[str, str]]
         entries = package.deserialize(data)
     except package.SafetensorError as error:
         raise FormatError(path, None, str(error), "a valid safetensors file") from None
-    return {name: _array(path, name, entry) for name, entry in entries}, metadata
+    return {name: _array(path, name, entry, dtypes) for name, entry in entries}, metadata
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -80,16 +91,25 @@ def _header(path: PathType, data: bytes) -> dict[str, Any]:
     return header
 
 
-def _array(path: PathType, name: str, entry: Mapping[str, Any]) -> np.ndarray:
-    dtype = DTYPES.get(entry["dtype"])
+def _array(path: PathType, name: str, entry: Mapping[str, Any], dtypes: Mapping[str, np.dtype]) -> np.ndarray:
+    dtype = dtypes.get(entry["dtype"])
     if dtype is None:
-        raise FormatError(path, f"tensor {name!r}", f"dtype {entry['dtype']}", f"one of {', '.join(DTYPES)}")
+        raise FormatError(path, f"tensor {name!r}", f"dtype {entry['dtype']}", f"one of {', '.join(dtypes)}")
     shape = tuple(entry["shape"])
     if len(shape) > 32 or math.prod(shape) * dtype.itemsize != len(entry["data"]):
         raise FormatError(path, f"tensor {name!r}", f"shape {shape}", f"{len(entry['data'])} bytes of {dtype}")
     # A bytearray, which belongs to nobody else: no copy is needed.
     values = np.frombuffer(_writeable(entry["data"]), dtype)
-    return values.astype(dtype.newbyteorder("="), copy=False).reshape(shape)
+    return native(values, entry["dtype"]).reshape(shape)
+
+
+def native(values: np.ndarray, kind: str) -> np.ndarray:
+    """Elements (1-d, as READ_DTYPES has them) in this machine's byte order: half precision as float32, BOOL as bool."""
+    if kind == "BF16":
+        return (values.astype(np.uint32) << 16).view(np.float32)
+    if kind == "BOOL":
+        return values != 0
+    return values.astype(np.float32 if kind == "F16" else values.dtype.newbyteorder("="), copy=False)
 
 
 def _writeable(data: bytes | bytearray) -> bytearray:

@@ -25,12 +25,12 @@ def batch_norm(
     eps: float = 1e-5,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Inference: (x - mean) / sqrt(var + eps) * weight + bias. TypeError or ValueError where an argument
-    does not fit x."""
+    """Inference: (x - mean) / sqrt(var + eps) * weight + bias, with out=x in place. TypeError or ValueError
+    where an argument does not fit x."""
     op = "batch_norm"
     x, eps = _operand(op, "x", x), values.number(op, "eps", eps, 0)
     vectors = _vectors(op, x, mean=mean, var=var, weight=weight, bias=bias)
-    y = _result(op, out, x, *vectors)
+    y = _result(op, out, x, *vectors) if out is not x else check.output(op, out, x.shape, x.dtype, *vectors)
     _kernels.batch_norm(*_sizes(x), x, *vectors, eps, y)
     return y
 

@@ -6,6 +6,8 @@ from .base import Layer, Parameter
 from .containers import Concat, Residual, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .dropout import Dropout
+from .graph import Graph, Node
+from .join import Add, Cat, Constant, Join, Mul, Sub
 from .linear import Linear
 from .norm import BatchNorm1d, BatchNorm2d, BatchNorm3d, LocalResponseNorm
 from .pool import (
@@ -19,18 +21,23 @@ from .pool import (
     MaxPool2d,
     MaxPool3d,
 )
-from .shape import Flatten, Upsample
+from .shape import Flatten, Pad, Permute, Reshape, Slice, Upsample
+from .summary import summarize
+from .yolo import YoloHead
 
 __all__ = [
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool2d",
+    "Add",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Cat",
     "Concat",
+    "Constant",
     "Conv1d",
     "Conv2d",
     "Conv3d",
@@ -40,7 +47,9 @@ __all__ = [
     "Dropout",
     "Flatten",
     "GlobalAvgPool2d",
+    "Graph",
     "Identity",
+    "Join",
     "Layer",
     "LeakyReLU",
     "Linear",
@@ -49,14 +58,23 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "Mul",
+    "Node",
+    "Pad",
     "Parameter",
+    "Permute",
     "ReLU",
     "ReLU6",
+    "Reshape",
     "Residual",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "Slice",
     "Softmax",
+    "Sub",
     "Tanh",
     "Upsample",
+    "YoloHead",
+    "summarize",
 ]

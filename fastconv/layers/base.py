@@ -2,9 +2,12 @@
 A layer must never keep anything of a call on itself: what the gradient needs lives in the closure `back`."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from ..data.preprocess import Preprocess
 
 Back = Callable[..., np.ndarray | None]
 
@@ -70,12 +73,19 @@ class Layer:
     arguments: tuple[str, ...] = ()
     buffer_names: tuple[str, ...] = ()
     training: bool = True
+    # Of a whole network for pictures: how they become x, and the names of its classes. Set them and fastconv.save
+    # writes them with the weights; fastconv.load brings them back.
+    preprocess: "Preprocess | None" = None
+    labels: tuple[str, ...] = ()
     # What forward returns: "new" (an array that back never reads, which the next layer may overwrite),
     # "input" (possibly its x, or a view of it), or "kept" (back reads it). The last is always safe.
     result: str = "kept"
     # Whether forward, and whether inference, takes `out=x` to work in place.
     forward_in_place: bool = False
     call_in_place: bool = False
+    # How many arrays it takes (None: any number) and gives, for the nodes of a Graph.
+    input_count: int | None = 1
+    output_count: int = 1
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, Back]:
         raise NotImplementedError(f"{type(self).__name__} has no forward")
@@ -137,11 +147,12 @@ class Layer:
             arrays[name] = array.copy() if copy else array
         return arrays
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> None:
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> None:
         """Copy arrays into parameters and buffers by name: all of them, or none and a ValueError.
 
         The error lists every name that is missing, that is too many, and whose shape or dtype differs. With
-        strict=False missing and additional names are passed over.
+        strict=False missing and additional names are passed over. With assign=True the arrays themselves take
+        the place of the old ones, which spares their memory; nobody else should write into them then.
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"load_state_dict: expected a mapping of arrays, got {type(state_dict).__name__}")
@@ -161,13 +172,9 @@ class Layer:
                 f"load_state_dict: {type(self).__name__} is unchanged; the state dict does not fit:\n  "
                 + "\n  ".join(problems)
             )
-        for name, value in given.items():
-            entry = entries[name]
-            if isinstance(entry, Parameter):
-                np.copyto(entry.data, value)
-                entry.version += 1
-            else:
-                np.copyto(entry, value)
+        for name, layer, attribute in self.named_entries():
+            if name in given:
+                _set_entry(layer, attribute, given[name], assign)
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -201,15 +208,29 @@ class Layer:
         if dtype not in (np.float32, np.float64):
             raise TypeError(f"astype: expected float32 or float64, got {dtype}")
         for parameter in self.parameters():
-            parameter.data = parameter.data.astype(dtype)
+            parameter.data = parameter.data.astype(dtype, copy=False)
             parameter.grad = None
             parameter.version += 1
         for _, layer in self.named_layers():
             for name in layer.buffer_names:
                 value = getattr(layer, name)
                 if value is not None and value.dtype.kind == "f":
-                    setattr(layer, name, value.astype(dtype))
+                    setattr(layer, name, value.astype(dtype, copy=False))
         return self
+
+    def flops(self, inputs: tuple[tuple[int, ...], ...], output: tuple[int, ...]) -> int:
+        """Floating-point operations of one call with arrays of these shapes, 2 for a multiply-add.
+
+        Only convolutions and fully connected layers are counted, as in the papers' tables; containers give 0.
+        """
+        return 0
+
+    def summary(self, *shapes: tuple[int, ...]) -> None:
+        """Print all layers with their parameters, and for x of these shapes, batch included, their results' and
+        FLOPs: `model.summary((1, 3, 224, 224))`. `layers.summarize` gives the same as rows."""
+        from .summary import summarize
+
+        print(summarize(self, *shapes))
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, which `from_config` takes: plain values, and Layers in containers."""
@@ -233,6 +254,22 @@ class Layer:
         if not lines:
             return f"{type(self).__name__}({self.describe()})"
         return f"{type(self).__name__}(\n" + "\n".join(lines) + "\n)"
+
+
+def _set_entry(layer: Layer, attribute: str, value: np.ndarray, assign: bool) -> None:
+    """Give a parameter or buffer a value of the same shape: copied, or as it is if it can be trained."""
+    entry = getattr(layer, attribute)
+    target = entry.data if isinstance(entry, Parameter) else entry
+    if assign:
+        value = np.require(value, target.dtype, ["C", "W"])
+    else:
+        np.copyto(target, value)
+        value = target
+    if isinstance(entry, Parameter):
+        entry.data = value
+        entry.version += 1
+    else:
+        setattr(layer, attribute, value)
 
 
 def _difference(value: np.ndarray, target: np.ndarray) -> str:

@@ -8,47 +8,8 @@ import numpy as np
 
 from .. import functional as F
 from . import _arguments as read
+from ._calling import call, forward, require_layer, sum_of_gradients
 from .base import Back, Layer
-
-
-def _name_layer(error: Exception, name: str, layer: Layer) -> None:
-    """Put the dotted name of the layer in front of the message of a bad shape or dtype, in place."""
-    if type(error) not in (ValueError, TypeError) or len(error.args) != 1:
-        return
-    described = type(layer).__name__ if any(layer.children()) else repr(layer)
-    path, described, message = getattr(error, "in_layer", ("", described, error.args[0]))
-    path = f"{name}.{path}" if path else name
-    error.in_layer = (path, described, message)
-    error.args = (f"layer {path}, {described}: {message}",)
-
-
-def _require_layer(kind: str, layer: Any) -> Layer:
-    if not isinstance(layer, Layer):
-        raise TypeError(f"{kind}: expected layers, got {layer!r}")
-    return layer
-
-
-def _call(name: str, layer: Layer, x: np.ndarray, free: bool = False) -> np.ndarray:
-    """layer(x), in place where x is free to be overwritten."""
-    try:
-        return layer(x, out=x) if free and layer.call_in_place else layer(x)
-    except (ValueError, TypeError) as error:
-        _name_layer(error, name, layer)
-        raise
-
-
-def _forward(name: str, layer: Layer, x: np.ndarray, free: bool = False) -> tuple[np.ndarray, Back]:
-    """layer.forward(x), in place where x is free to be overwritten."""
-    try:
-        return layer.forward(x, out=x) if free and layer.forward_in_place else layer.forward(x)
-    except (ValueError, TypeError) as error:
-        _name_layer(error, name, layer)
-        raise
-
-
-def _sum(dx: np.ndarray, other: np.ndarray, dy: np.ndarray) -> np.ndarray:
-    """dx + other; into dx, unless it may be dy itself, which belongs to the caller."""
-    return F.add(dx, other, out=None if np.may_share_memory(dx, dy) else dx)
 
 
 class _Children(Layer):
@@ -63,7 +24,7 @@ class _Children(Layer):
         for name in layers:
             if not isinstance(name, str) or not name or "." in name:
                 raise ValueError(f"{kind}: the name of a layer is text without a dot, got {name!r}")
-        self._layers = {name: _require_layer(kind, layer) for name, layer in layers.items()}
+        self._layers = {name: require_layer(kind, layer) for name, layer in layers.items()}
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         yield from self._layers.items()
@@ -102,13 +63,13 @@ class Sequential(_Children):
         name = str(len(self._layers))
         if name in self._layers:
             raise ValueError(f"Sequential: there is already a layer named {name!r}")
-        self._layers[name] = _require_layer("Sequential", layer)
+        self._layers[name] = require_layer("Sequential", layer)
         return self
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         free = False
         for name, layer in self._layers.items():
-            x = _call(name, layer, x, free)
+            x = call(name, layer, x, free=x if free else None)
             free = layer.result == "new" or (layer.result == "input" and free)
         return x
 
@@ -116,7 +77,7 @@ class Sequential(_Children):
         backs: list[Back] = []
         free = False
         for name, layer in self._layers.items():
-            x, back_one = _forward(name, layer, x, free)
+            x, back_one = forward(name, layer, x, free=x if free else None)
             backs.append(back_one)
             free = layer.result == "new" or (layer.result == "input" and free)
         trainable = (position for position, layer in enumerate(self) if layer.is_trainable())
@@ -144,24 +105,24 @@ class Residual(Layer):
     result = "new"
 
     def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
-        self.body = _require_layer("Residual", body)
-        self.shortcut = None if shortcut is None else _require_layer("Residual", shortcut)
+        self.body = require_layer("Residual", body)
+        self.shortcut = None if shortcut is None else require_layer("Residual", shortcut)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        y = _call("body", self.body, x)
-        other = x if self.shortcut is None else _call("shortcut", self.shortcut, x)
+        y = call("body", self.body, x)
+        other = x if self.shortcut is None else call("shortcut", self.shortcut, x)
         return self._join(y, other, self.body.result == "new")
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, Back]:
-        y, body_back = _forward("body", self.body, x)
+        y, body_back = forward("body", self.body, x)
         other, shortcut_back = x, None
         if self.shortcut is not None:
-            other, shortcut_back = _forward("shortcut", self.shortcut, x)
+            other, shortcut_back = forward("shortcut", self.shortcut, x)
 
         def back(dy: np.ndarray, needs_input: bool = True) -> np.ndarray | None:
             dx = body_back(dy, needs_input=needs_input)
             extra = dy if shortcut_back is None else shortcut_back(dy, needs_input=needs_input)
-            return _sum(dx, extra, dy) if needs_input else None
+            return sum_of_gradients(dx, extra, dy) if needs_input else None
 
         return self._join(y, other, self.body.result == "new"), back
 
@@ -191,10 +152,10 @@ class Concat(_Children):
         self.axis = read.size("Concat", "axis", axis, -32)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        return self._join([_call(name, layer, x) for name, layer in self._layers.items()])
+        return self._join([call(name, layer, x) for name, layer in self._layers.items()])
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, Back]:
-        results = [_forward(name, layer, x) for name, layer in self._layers.items()]
+        results = [forward(name, layer, x) for name, layer in self._layers.items()]
         y = self._join([part for part, _ in results])
         ends = np.cumsum([part.shape[self.axis] for part, _ in results])[:-1]
         backs = [back_one for _, back_one in results]
@@ -205,7 +166,7 @@ class Concat(_Children):
             for part, back_one in zip(np.split(dy, ends, axis=self.axis), backs, strict=True):
                 more = back_one(part, needs_input=needs_input)
                 if needs_input:
-                    dx = more if dx is None else _sum(dx, more, dy)
+                    dx = more if dx is None else sum_of_gradients(dx, more, dy)
             return dx
 
         return y, back

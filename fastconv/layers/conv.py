@@ -119,6 +119,9 @@ class _Conv(_Convolution):
             raise ValueError(f'{type(self).__name__}: padding="same" needs stride 1, got {self.stride}')
         self._set_weights(self.out_channels, self.in_channels, bias, generator)
 
+    def flops(self, inputs: tuple[tuple[int, ...], ...], output: tuple[int, ...]) -> int:
+        return 2 * math.prod(output) * (self.weight.data.size // self.out_channels)
+
 
 class Conv1d(_Conv):
     __doc__ = _Conv.__doc__
@@ -188,6 +191,9 @@ class _ConvTranspose(_Convolution):
 
     def _geometry(self) -> dict[str, Any]:
         return super()._geometry() | {"output_padding": self.output_padding}
+
+    def flops(self, inputs: tuple[tuple[int, ...], ...], output: tuple[int, ...]) -> int:
+        return 2 * math.prod(inputs[0]) * (self.weight.data.size // self.in_channels)
 
 
 class ConvTranspose1d(_ConvTranspose):

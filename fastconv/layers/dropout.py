@@ -16,6 +16,7 @@ class Dropout(Layer):
     """
 
     arguments = ("p",)
+    result = "input"  # inference hands on x itself, whatever `training` says
 
     def __init__(self, p: float = 0.5, inplace: bool = False, *, generator: np.random.Generator | None = None) -> None:
         self.p = read.number("Dropout", "p", p, 0, 1)
@@ -23,10 +24,6 @@ class Dropout(Layer):
             raise ValueError("Dropout: p must be less than 1, got 1 (nothing would be left)")
         self.inplace = read.flag("Dropout", "inplace", inplace)
         self.generator = generator
-
-    @property
-    def result(self) -> str:
-        return "new" if self.training and self.p else "input"
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         return x

@@ -8,17 +8,19 @@ from contextvars import ContextVar
 
 import numpy as np
 
-_placeholders: ContextVar[bool] = ContextVar("fastconv_placeholders", default=False)
+# The dtype of placeholders for floats, None: no placeholders.
+_placeholders: ContextVar[type | None] = ContextVar("fastconv_placeholders", default=None)
 
 
 @contextmanager
-def placeholders() -> Iterator[None]:
-    """Inside, layers are built with read-only arrays of stride 0 that take no memory whatever their shape.
+def placeholders(dtype: type = np.float32) -> Iterator[None]:
+    """Inside, layers are built with read-only arrays of stride 0 that take no memory whatever their shape, of
+    `dtype` where they would be float32.
 
     For readers of model files, which put the real arrays in place: a file that lies about sizes costs
     nothing, and no random numbers are drawn in vain.
     """
-    token = _placeholders.set(True)
+    token = _placeholders.set(dtype)
     try:
         yield
     finally:
@@ -27,8 +29,8 @@ def placeholders() -> Iterator[None]:
 
 def filled(shape: tuple[int, ...], value: float, dtype: type = np.float32) -> np.ndarray:
     """A new array of one value."""
-    if _placeholders.get():
-        return np.broadcast_to(dtype(value), shape)
+    if (other := _placeholders.get()) is not None:
+        return np.broadcast_to((other if dtype is np.float32 else dtype)(value), shape)
     return np.full(shape, value, dtype)
 
 
@@ -38,8 +40,8 @@ def uniform(shape: tuple[int, ...], fan_in: int, generator: np.random.Generator 
     That is He et al. (2015) uniform with a = sqrt(5), PyTorch's default for weights and biases of
     convolutions and of Linear. Without a generator a fresh, unpredictable one is used.
     """
-    if _placeholders.get():
-        return np.broadcast_to(np.float32(0), shape)
+    if (dtype := _placeholders.get()) is not None:
+        return np.broadcast_to(dtype(0), shape)
     if generator is None:
         generator = np.random.default_rng()
     elif not isinstance(generator, np.random.Generator):

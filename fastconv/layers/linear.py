@@ -1,6 +1,8 @@
 """The fully connected layer, as PyTorch's Linear.
 It must never compute anything itself: fastconv.functional does."""
 
+import math
+
 import numpy as np
 
 from .. import functional as F
@@ -49,6 +51,9 @@ class Linear(Layer):
             return dx
 
         return self(x), back
+
+    def flops(self, inputs: tuple[tuple[int, ...], ...], output: tuple[int, ...]) -> int:
+        return 2 * math.prod(output) * self.in_features
 
     def describe(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

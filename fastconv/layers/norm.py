@@ -22,6 +22,7 @@ class _BatchNorm(Layer):
     arguments = ("num_features", "eps", "momentum", "affine", "track_running_stats")
     buffer_names = ("running_mean", "running_var", "num_batches_tracked")
     result = "new"
+    call_in_place = True
     ndims: ClassVar[tuple[int, ...]]
 
     def __init__(
@@ -57,11 +58,11 @@ class _BatchNorm(Layer):
                 f"got shape {shape}"
             )
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def __call__(self, x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
         self._require_channels(x)
         if not self.track_running_stats:
             return F.batch_norm_train(x, *self._affine(), eps=self.eps)[0]
-        return F.batch_norm(x, self.running_mean, self.running_var, *self._affine(), eps=self.eps)
+        return F.batch_norm(x, self.running_mean, self.running_var, *self._affine(), eps=self.eps, out=out)
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, Back]:
         self._require_channels(x)

@@ -1,4 +1,4 @@
-"""Layers that change shapes or sizes: Flatten and Upsample.
+"""Layers that change shapes or sizes: Flatten, Reshape, Permute, Slice, Pad and Upsample.
 They must never copy where a view will do."""
 
 import math
@@ -36,6 +36,132 @@ class Flatten(Layer):
 
     def describe(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Reshape(Layer):
+    """x in another shape, batch included: 0 keeps the size of that axis, one -1 is what remains."""
+
+    arguments = ("shape",)
+    result = "input"
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        if not isinstance(shape, (tuple, list)) or not shape:
+            raise ValueError(f"Reshape: shape must be a tuple of sizes, got {shape!r}")
+        self.shape = tuple(read.size("Reshape", "shape", size, -1) for size in shape)
+        if self.shape.count(-1) > 1:
+            raise ValueError(f"Reshape: only one size can be -1, got {self.shape}")
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        x = np.asarray(x)
+        kept = [axis for axis, size in enumerate(self.shape) if size == 0]
+        if all(axis < x.ndim for axis in kept):
+            # By the axes that are not kept: NumPy cannot resolve -1 for an empty batch.
+            shape = [x.shape[axis] if axis in kept else size for axis, size in enumerate(self.shape)]
+            left = math.prod(size for axis, size in enumerate(x.shape) if axis not in kept)
+            known = math.prod(size for size in self.shape if size > 0)
+            if -1 in shape and left % known == 0:
+                shape[shape.index(-1)] = left // known
+            if math.prod(shape) == x.size and min(shape) >= 0:
+                return x.reshape(shape)
+        raise ValueError(f"Reshape: shape {self.shape} does not fit x of shape {x.shape}")
+
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, Back]:
+        shape = np.shape(x)
+        return self(x), lambda dy, needs_input=True: dy.reshape(shape) if needs_input else None
+
+    def describe(self) -> str:
+        return f"shape={self.shape}"
+
+
+class Permute(Layer):
+    """The axes of x in the order `dims`, batch included: Permute((0, 2, 3, 1)) makes NHWC of NCHW."""
+
+    arguments = ("dims",)
+    result = "input"
+
+    def __init__(self, dims: tuple[int, ...]) -> None:
+        if not isinstance(dims, (tuple, list)) or sorted(dims) != list(range(len(dims))):
+            raise ValueError(f"Permute: dims must be the axes 0, 1, ... in another order, got {dims!r}")
+        self.dims = tuple(dims)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        if np.ndim(x) != len(self.dims):
+            raise ValueError(f"Permute: dims {self.dims} do not fit x of shape {np.shape(x)}")
+        return np.transpose(x, self.dims)
+
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, Back]:
+        inverse = np.argsort(self.dims)
+        return self(x), lambda dy, needs_input=True: dy.transpose(inverse) if needs_input else None
+
+    def describe(self) -> str:
+        return f"dims={self.dims}"
+
+
+class Slice(Layer):
+    """x[start:stop:step] along the axis `dim`, channels by default; None is the end, as in Python."""
+
+    arguments = ("start", "stop", "step", "dim")
+    result = "input"
+
+    def __init__(self, start: int | None = None, stop: int | None = None, step: int = 1, dim: int = 1) -> None:
+        lowest = -(2**62)
+        self.start = None if start is None else read.size("Slice", "start", start, lowest)
+        self.stop = None if stop is None else read.size("Slice", "stop", stop, lowest)
+        self.step = read.size("Slice", "step", step)
+        self.dim = read.size("Slice", "dim", dim, -32)
+
+    def _part(self, x: np.ndarray) -> tuple[slice, ...]:
+        shape, part = np.shape(x), slice(self.start, self.stop, self.step)
+        dim = self.dim + len(shape) if self.dim < 0 else self.dim
+        if not 0 <= dim < len(shape) or not len(range(*part.indices(shape[dim]))):
+            raise ValueError(f"Slice: nothing of x of shape {shape} is in {self.describe()}")
+        return (*(slice(None),) * dim, part)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(x)[self._part(x)]
+
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, Back]:
+        part, shape = self._part(x), np.shape(x)
+
+        def back(dy: np.ndarray, needs_input: bool = True) -> np.ndarray | None:
+            if not needs_input:
+                return None
+            dx = np.zeros(shape, dy.dtype)
+            dx[part] = dy
+            return dx
+
+        return self(x), back
+
+    def describe(self) -> str:
+        return f"start={self.start}, stop={self.stop}, step={self.step}, dim={self.dim}"
+
+
+class Pad(Layer):
+    """`value` around the last axes of x: `padding` is ((before, after), ...), one pair for each of them."""
+
+    arguments = ("padding", "value")
+    result = "new"
+
+    def __init__(self, padding: tuple[tuple[int, int], ...], value: float = 0.0) -> None:
+        pairs = padding if isinstance(padding, (tuple, list)) else ()
+        if not pairs or not all(isinstance(pair, (tuple, list)) for pair in pairs):
+            raise ValueError(f"Pad: padding must be pairs (before, after), got {padding!r}")
+        self.padding = tuple(read.sizes("Pad", "padding", pair, 2, 0) for pair in pairs)
+        self.value = read.number("Pad", "value", value)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        kept = np.ndim(x) - len(self.padding)
+        if kept < 0:
+            raise ValueError(f"Pad: {len(self.padding)} pairs do not fit x of shape {np.shape(x)}")
+        return np.pad(x, ((0, 0),) * kept + self.padding, constant_values=self.value)
+
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, Back]:
+        sizes = np.shape(x)[-len(self.padding) :]
+        inner = tuple(slice(pair[0], pair[0] + size) for pair, size in zip(self.padding, sizes, strict=False))
+        return self(x), lambda dy, needs_input=True: dy[(..., *inner)] if needs_input else None
+
+    def describe(self) -> str:
+        return f"padding={self.padding}, value={self.value:g}"
 
 
 class Upsample(Layer):

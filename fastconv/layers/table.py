@@ -9,6 +9,8 @@ from .base import Layer
 from .containers import Concat, Residual, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .dropout import Dropout
+from .graph import Graph
+from .join import Add, Cat, Constant, Mul, Sub
 from .linear import Linear
 from .norm import BatchNorm1d, BatchNorm2d, BatchNorm3d, LocalResponseNorm
 from .pool import (
@@ -22,7 +24,8 @@ from .pool import (
     MaxPool2d,
     MaxPool3d,
 )
-from .shape import Flatten, Upsample
+from .shape import Flatten, Pad, Permute, Reshape, Slice, Upsample
+from .yolo import YoloHead
 
 _KINDS: tuple[type[Layer], ...] = (
     Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d,
@@ -30,7 +33,9 @@ _KINDS: tuple[type[Layer], ...] = (
     AdaptiveAvgPool2d, AdaptiveMaxPool2d, GlobalAvgPool2d,
     BatchNorm1d, BatchNorm2d, BatchNorm3d, LocalResponseNorm, Linear,
     ReLU, ReLU6, LeakyReLU, Sigmoid, Tanh, SiLU, Softmax, LogSoftmax, Identity,
-    Flatten, Upsample, Dropout, Sequential, Residual, Concat,
+    Flatten, Reshape, Permute, Slice, Pad, Upsample, Dropout,
+    Sequential, Residual, Concat, Graph, Add, Sub, Mul, Cat, Constant,
+    YoloHead,
 )  # fmt: skip
 LAYERS: Mapping[str, type[Layer]] = {kind.__name__: kind for kind in _KINDS}
 

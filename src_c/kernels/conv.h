@@ -132,7 +132,8 @@ static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, co
     if (depthwise && NAME(plan_band)(w, &band)) return NAME(depthwise)(w, &band, x, weight, end, y);
     if (NAME(is_small_group)(w) && NAME(plan_band)(w, &band))
         return NAME(small_groups)(w, &band, x, weight, packed, end, y);
-    return NAME(dense)(w, x, weight, depthwise ? NULL : packed, end, y);
+    const window row = window_in_one_row(w);
+    return NAME(dense)(&row, x, weight, depthwise ? NULL : packed, end, y);
 }
 
 /* ---- the table's entries */

@@ -4,8 +4,8 @@
 
      many pixels (pixels stay):   the weight is packed whole; a task gathers a panel of TILE_LANES pixels, KC terms at a time, which
                                   stays in the first-level cache while every filter passes over it. No copy of the input is made.
-     few pixels (filters stay):   the panels of all pixels are gathered whole; a task packs the weight of a few filters, KC terms at a
-                                  time, and passes the panels over it. No packed weight is ever in memory. */
+     few pixels (filters stay):   the panels of all pixels are gathered whole; a task passes them over the weight of a few filters, KC
+                                  terms at a time: read where it lies, or packed there and then where its order is another. */
 
 /* A panel of pixels: `vectors` whole vectors, then the `few` pixels the last of all vectors would hardly fill. */
 typedef struct {
@@ -25,6 +25,7 @@ typedef struct {
     T *input; /* filters stay: [group][panel][block of the reduction] of input_block elements */
     ptrdiff_t input_block, pieces; /* pieces of the reduction a panel's gathering is cut into */
     ptrdiff_t together; /* filters stay: tiles a task */
+    int in_place; /* filters stay: the weight is read where it lies */
     int far; /* the output is too large for the caches */
 } NAME(dense_job);
 
@@ -33,12 +34,14 @@ typedef struct {
     ptrdiff_t *off; /* KC */
     run *runs; /* TILE_PITCH */
     NAME(load) *loads; /* of every tap of a block */
-    T *block; /* KC rows of a panel */
+    T *block; /* KC rows of a panel; filters stay: of its last few pixels */
     T *weight; /* filters stay: tiles of the task x KC x TILE_M */
     T *partial; /* panels held x tiles of the task x TILE_M x TILE_PITCH */
+    T *columns; /* weight in place: sums of the last few pixels, tiles of the task x TILE_FEW x TILE_M vectors */
     T *tile, *residual; /* TILE_M x TILE_PITCH each, and VL of slack */
 } NAME(desk);
 
+#define PANEL_ROWS(panel) (KC * (panel)->row + VL)
 #define PANEL_BLOCK (KC * TILE_PITCH + VL) /* gathering stores up to a vector past the last row */
 
 static size_t NAME(dense_desk)(const NAME(dense_job) *job, void *scratch, NAME(desk) *desk) {
@@ -54,9 +57,10 @@ static size_t NAME(dense_desk)(const NAME(dense_job) *job, void *scratch, NAME(d
     ROOM(off, KC);
     ROOM(runs, TILE_PITCH);
     ROOM(loads, TAPS_A_BLOCK(w) * (rows + TILE_V + 2));
-    ROOM(block, job->input ? 0 : PANEL_BLOCK);
-    ROOM(weight, job->input ? tiles * KC * TILE_M : 0);
+    ROOM(block, job->input ? KC * VL + VL : PANEL_BLOCK);
+    ROOM(weight, job->input && !job->in_place ? tiles * KC * TILE_M : 0);
     ROOM(partial, (job->input ? job->panels : 1) * tiles * TILE_M * TILE_PITCH);
+    ROOM(columns, job->in_place ? tiles * TILE_FEW * TILE_M * VL : 0);
     ROOM(tile, TILE_M * TILE_PITCH + VL);
     ROOM(residual, TILE_M * TILE_PITCH + VL);
 #undef ROOM
@@ -88,8 +92,8 @@ static NAME(block) NAME(block_at)(const window *w, ptrdiff_t i) {
 static NAME(panel) NAME(panel_at)(const NAME(dense_job) *job, ptrdiff_t index) {
     const ptrdiff_t v0 = index * job->vectors / job->panels, v1 = (index + 1) * job->vectors / job->panels;
     NAME(panel) p = {.vectors = v1 - v0, .few = v1 == job->vectors ? job->few : 0, .first = v0 * VL};
-    p.row = (p.vectors + (p.few > 0)) * VL;
-    p.length = smaller(p.row, job->w->n * window_pixels(job->w) - p.first);
+    p.row = (p.vectors + (p.few > 0 && !job->in_place)) * VL;
+    p.length = smaller(p.vectors * VL + p.few, job->w->n * window_pixels(job->w) - p.first);
     return p;
 }
 
@@ -102,10 +106,17 @@ static void NAME(place_panel)(const window *w, NAME(panel) *p, run *runs) {
     p->place = dense && whole ? image * w->y_n + p->first % pixels : -1;
 }
 
-/* A block of the reduction times one tile of filters; after the last block the tile is finished and stored. */
+/* The weight of a tile of filters for a block of the reduction as the micro-kernel reads it. */
+typedef struct {
+    const T *at, *next; /* next: of the tile that follows */
+    ptrdiff_t row, step;
+} NAME(operand);
+
+/* A block of the reduction times one tile of filters; after the last block the tile is finished and stored. The last few pixels lie in
+   the panel's rows where the weight is packed, and after them, one pixel after another, where it is read in place. */
 static void NAME(multiply_tile)(const NAME(dense_job) *job, const NAME(desk) *desk, const NAME(panel) *panel,
-                                const NAME(block) *block, const T *rows, const T *next_rows, const T *a,
-                                const T *next_a, ptrdiff_t g, ptrdiff_t i, T *partial) {
+                                const NAME(block) *block, const T *rows, const T *next_rows, const NAME(operand) *a,
+                                ptrdiff_t g, ptrdiff_t i, T *partial, T *columns) {
     const window *w = job->w;
     const ptrdiff_t k0 = i * TILE_M, filters = smaller(TILE_M, w->k - k0), channel = (g * w->k + k0) * w->y_c;
     const int last = block->done + block->count == w->c * w->taps, direct = panel->place >= 0 && filters == TILE_M;
@@ -115,7 +126,7 @@ static void NAME(multiply_tile)(const NAME(dense_job) *job, const NAME(desk) *de
            .row = TILE_PITCH,
            .partial = block->done ? partial : NULL,
            .partial_row = TILE_PITCH,
-           .next_a = next_a,
+           .next_a = a->next,
            .next_b = next_rows};
     for (ptrdiff_t v = 0; v < TILE_V; v++) b[v] = rows + v * VL;
     if (last) {
@@ -137,8 +148,14 @@ static void NAME(multiply_tile)(const NAME(dense_job) *job, const NAME(desk) *de
             for (ptrdiff_t m = 0; m < TILE_M; m++)
                 for (ptrdiff_t v = 0; v < panel->vectors; v++) __builtin_prefetch(end.c + m * end.row + v * VL, 1);
     }
-    if (panel->vectors) NAME(tile)[panel->vectors](block->count, a, b, desk->off, &end);
-    if (panel->few) NAME(tile_few)(block->count, a, rows, desk->off, &end, panel->vectors * VL, panel->few);
+    if (panel->vectors) NAME(tile)[panel->vectors](block->count, a->at, a->row, a->step, b, desk->off, &end);
+    if (panel->few && job->in_place) {
+        NAME(tile_columns)(block->count, a->at, a->row, rows + PANEL_ROWS(panel), panel->few, !block->done, columns);
+        end.partial = NULL; /* the sums of columns wait apart */
+        if (last) NAME(tile_columns_end)(columns, &end, panel->vectors * VL, panel->few);
+    } else if (panel->few) {
+        NAME(tile_few)(block->count, a->at, rows, desk->off, &end, panel->vectors * VL, panel->few);
+    }
     if (last && !direct) NAME(tile_to_output)(w, desk->runs, panel->run_count, desk->tile, job->y + channel, filters);
 }
 
@@ -163,9 +180,10 @@ static void NAME(dense_panel)(const NAME(dense_job) *job, const NAME(desk) *desk
         NAME(gather)(w, job->x + g * w->c * w->x_c, block.c0, block.c1, block.t1 - block.t0, desk->loads, loads,
                      panel.row, desk->block);
         for (ptrdiff_t tile = tile0; tile < tile1; tile++) {
-            const T *a = job->packed + ((g * job->tiles + tile) * depth + block.done) * TILE_M;
-            NAME(multiply_tile)(job, desk, &panel, &block, desk->block, desk->block, a, a + depth * TILE_M, g, tile,
-                                desk->partial + (tile - tile0) * TILE_M * TILE_PITCH);
+            const T *at = job->packed + ((g * job->tiles + tile) * depth + block.done) * TILE_M;
+            const NAME(operand) a = {.at = at, .next = at + depth * TILE_M, .row = 1, .step = TILE_M};
+            NAME(multiply_tile)(job, desk, &panel, &block, desk->block, desk->block, &a, g, tile,
+                                desk->partial + (tile - tile0) * TILE_M * TILE_PITCH, NULL);
         }
     }
 }
@@ -194,6 +212,22 @@ static int NAME(pixels_stay)(NAME(dense_job) *job, double work) {
 
 /* ---- filters stay */
 
+/* The few pixels at a panel's end, each pixel's terms one after another. */
+static void NAME(gather_columns)(const NAME(dense_job) *job, const NAME(desk) *desk, ptrdiff_t g,
+                                 const NAME(panel) *panel, const NAME(block) *block, T *columns) {
+    const window *w = job->w;
+    const ptrdiff_t run_count = window_runs(w, panel->first + panel->vectors * VL, panel->few, desk->runs);
+    const ptrdiff_t loads = NAME(plan_gather)(w, desk->runs, run_count, 1, block->t0, block->t1, desk->loads);
+    NAME(gather)(w, job->x + g * w->c * w->x_c, block->c0, block->c1, block->t1 - block->t0, desk->loads, loads, VL,
+                 desk->block);
+    for (ptrdiff_t l = 0; l < panel->few; l++)
+        for (ptrdiff_t j = 0; j < block->count; j++) columns[l * COLUMN_PITCH + j] = desk->block[j * VL + l];
+}
+
+static T *NAME(panel_block)(const NAME(dense_job) *job, ptrdiff_t g, ptrdiff_t panel, ptrdiff_t blocks, ptrdiff_t i) {
+    return job->input + ((g * job->panels + panel) * blocks + i) * job->input_block;
+}
+
 static void NAME(gather_task)(void *context, ptrdiff_t task, void *scratch) {
     const NAME(dense_job) *job = context;
     const window *w = job->w;
@@ -203,15 +237,35 @@ static void NAME(gather_task)(void *context, ptrdiff_t task, void *scratch) {
                     g = task / job->pieces / job->panels, blocks = NAME(reduction_blocks)(w);
     ptrdiff_t loads = 0, planned = -1;
     NAME(panel) panel = NAME(panel_at)(job, index);
-    NAME(place_panel)(w, &panel, desk.runs);
-    for (ptrdiff_t i = piece * blocks / job->pieces; i < (piece + 1) * blocks / job->pieces; i++) {
+    const ptrdiff_t first = piece * blocks / job->pieces, stop = (piece + 1) * blocks / job->pieces;
+    const ptrdiff_t run_count = window_runs(w, panel.first, smaller(panel.row, panel.length), desk.runs);
+    for (ptrdiff_t i = first; i < stop && panel.row; i++) {
         const NAME(block) block = NAME(block_at)(w, i);
         if (block.t0 != planned)
-            loads = NAME(plan_gather)(w, desk.runs, panel.run_count, panel.row / VL, block.t0, block.t1, desk.loads);
+            loads = NAME(plan_gather)(w, desk.runs, run_count, panel.row / VL, block.t0, block.t1, desk.loads);
         planned = block.t0;
         NAME(gather)(w, job->x + g * w->c * w->x_c, block.c0, block.c1, block.t1 - block.t0, desk.loads, loads,
-                     panel.row, job->input + ((g * job->panels + index) * blocks + i) * job->input_block);
+                     panel.row, NAME(panel_block)(job, g, index, blocks, i));
     }
+    for (ptrdiff_t i = first; i < stop && panel.few && job->in_place; i++) {
+        const NAME(block) block = NAME(block_at)(w, i);
+        NAME(gather_columns)(job, &desk, g, &panel, &block,
+                             NAME(panel_block)(job, g, index, blocks, i) + PANEL_ROWS(&panel));
+    }
+}
+
+/* The weight of register tile `first + i` of a task's filters: where it lies, as dense_pack left it, or packed at the desk. */
+static NAME(operand) NAME(operand_of)(const NAME(dense_job) *job, const NAME(desk) *desk, ptrdiff_t g, ptrdiff_t first,
+                                      ptrdiff_t i, const NAME(block) *block) {
+    const window *w = job->w;
+    const ptrdiff_t depth = w->c * w->taps, tile = first + i;
+    if (job->in_place) {
+        const T *at = job->weight + g * w->w_g + tile * TILE_M * w->w_k + block->done;
+        return (NAME(operand)){.at = at, .next = at, .row = w->w_k, .step = 1};
+    }
+    const T *at = job->packed ? job->packed + ((g * job->tiles + tile) * depth + block->done) * TILE_M
+                              : desk->weight + i * KC * TILE_M;
+    return (NAME(operand)){.at = at, .next = at + (job->packed ? depth : KC) * TILE_M, .row = 1, .step = TILE_M};
 }
 
 static void NAME(filters_task)(void *context, ptrdiff_t task, void *scratch) {
@@ -219,26 +273,25 @@ static void NAME(filters_task)(void *context, ptrdiff_t task, void *scratch) {
     const window *w = job->w;
     NAME(desk) desk;
     (void)NAME(dense_desk)(job, scratch, &desk);
-    const ptrdiff_t groups = divide_up(job->tiles, job->together), g = task / groups, depth = w->c * w->taps;
+    const ptrdiff_t groups = divide_up(job->tiles, job->together), g = task / groups;
     const ptrdiff_t first = task % groups * job->tiles / groups, stop = (task % groups + 1) * job->tiles / groups;
     const ptrdiff_t blocks = NAME(reduction_blocks)(w);
     for (ptrdiff_t i = 0; i < blocks; i++) {
         const NAME(block) block = NAME(block_at)(w, i);
-        if (!job->packed)
-            for (ptrdiff_t tile = first; tile < stop; tile++)
-                NAME(pack_filters)(w, job->weight + g * w->w_g, tile * TILE_M, block.t0, block.t1, block.c0, block.c1,
-                                   desk.weight + (tile - first) * KC * TILE_M);
+        for (ptrdiff_t tile = first; tile < stop && !job->packed && !job->in_place; tile++)
+            NAME(pack_filters)(w, job->weight + g * w->w_g, tile * TILE_M, block.t0, block.t1, block.c0, block.c1,
+                               desk.weight + (tile - first) * KC * TILE_M);
         for (ptrdiff_t p = 0; p < job->panels; p++) {
             NAME(panel) panel = NAME(panel_at)(job, p);
             if (i == blocks - 1) NAME(place_panel)(w, &panel, desk.runs);
             NAME(set_offsets)(&desk, &panel);
             for (ptrdiff_t tile = first; tile < stop; tile++) {
-                const T *a = job->packed ? job->packed + ((g * job->tiles + tile) * depth + block.done) * TILE_M
-                                         : desk.weight + (tile - first) * KC * TILE_M;
-                const T *rows = job->input + ((g * job->panels + p) * blocks + i) * job->input_block;
+                const NAME(operand) a = NAME(operand_of)(job, &desk, g, first, tile - first, &block);
+                const T *rows = NAME(panel_block)(job, g, p, blocks, i);
                 const T *next = rows + blocks * job->input_block + (tile - first) * KC * (64 / (ptrdiff_t)sizeof(T));
-                NAME(multiply_tile)(job, &desk, &panel, &block, rows, next, a, a + (job->packed ? depth : KC) * TILE_M,
-                                    g, tile, desk.partial + (p * job->together + tile - first) * TILE_M * TILE_PITCH);
+                NAME(multiply_tile)(job, &desk, &panel, &block, rows, next, &a, g, tile,
+                                    desk.partial + (p * job->together + tile - first) * TILE_M * TILE_PITCH,
+                                    desk.columns + (tile - first) * TILE_FEW * TILE_M * VL);
             }
         }
     }
@@ -248,6 +301,7 @@ static int NAME(filters_stay)(NAME(dense_job) *job, double work) {
     enum { TASKS = 16, TOGETHER = 4 };
     const window *w = job->w;
     const ptrdiff_t blocks = NAME(reduction_blocks)(w);
+    job->in_place = w->w_c == w->taps && w->taps <= KC && w->k % TILE_M == 0 && NAME(taps_in_order)(w);
     job->together = larger(1, smaller(TOGETHER, job->tiles * w->groups / TASKS));
     job->pieces = smaller(blocks, divide_up(TASKS, w->groups * job->panels));
     job->input = fc_alloc((size_t)(w->groups * job->panels * blocks), (size_t)job->input_block * sizeof(T));
@@ -288,7 +342,7 @@ static int NAME(dense)(const window *w, const T *x, const T *weight, const T *pa
     job.panels = larger(1, divide_up(job.vectors, TILE_V));
     job.tiles = divide_up(w->k, TILE_M);
     job.far = pixels * w->groups * w->k * (ptrdiff_t)sizeof(T) > 4 * L2_BYTES;
-    job.input_block = KC * (divide_up(job.vectors, job.panels) + (job.few > 0)) * VL + VL;
+    job.input_block = KC * (divide_up(job.vectors, job.panels) + (job.few > 0)) * VL + VL + job.few * COLUMN_PITCH;
     const double work = (double)pixels * (double)(w->groups * w->k) * (double)(w->c * w->taps + 1);
     const double input = (double)(w->groups * job.panels * blocks) * (double)job.input_block * sizeof(T);
     const int filters_stay = pixels < w->k && blocks > 0 && input < LIMIT_BYTES;

@@ -134,7 +134,7 @@ static void NAME(sum_set)(const NAME(grad_weight_job) *job, const NAME(chunk) *c
                                         .partial_row = TILE_LANES,
                                         .next_a = a + job->room * TILE_M,
                                         .next_b = b[0]};
-            NAME(tile)[vectors](smaller(NAME(RUN), chunk->pixels - p), a, b, chunk->off + p, &end);
+            NAME(tile)[vectors](smaller(NAME(RUN), chunk->pixels - p), a, 1, TILE_M, b, chunk->off + p, &end);
         }
 }
 

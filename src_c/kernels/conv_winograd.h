@@ -24,6 +24,7 @@ typedef struct {
     ptrdiff_t splits; /* tiles stay: tasks a block; filters stay: pieces of channels a block */
     T *input; /* filters stay: [group][block - first_block][point][channel][lane] */
     T *u; /* tiles stay: [group][group of filters] of what filters() writes */
+    int turned; /* a few tiles: room for the products turned */
     ptrdiff_t wave; /* filters stay: blocks whose input is transformed at a time */
     ptrdiff_t first_block, last_block; /* of this wave: the blocks whose input is there */
     /* Elements between points: no multiples of 4096 bytes, which would share a set of the cache. */
@@ -55,7 +56,8 @@ static size_t WINO(lay_out)(const WINO(job) *job, void *scratch, WINO(desk) *des
     ROOM(rows, WINO_ROWS * 9 * TILE_M);
     ROOM(input, job->input ? 0 : WINO_POINTS * job->input_pitch);
     ROOM(u, job->input ? WINO_POINTS * job->u_pitch : 0);
-    ROOM(product, (passes > 1 ? job->last_block - job->first_block : 1) * WINO_POINTS * job->product_pitch);
+    ROOM(product, (passes > 1 || job->turned ? job->last_block - job->first_block + job->turned : 1) * WINO_POINTS *
+                      job->product_pitch);
 #undef ROOM
     return (size_t)(at - (char *)scratch);
 }
@@ -78,22 +80,30 @@ static ptrdiff_t WINO(plan_block)(const WINO(job) *job, const WINO(block) *block
     return WINO(plan_tiles)(job->w, &job->grid, job->taps, block->first, count, runs);
 }
 
+/* The weight of a register tile of filters, channels c .. c+count-1: [channel][tap][TILE_M], in `rows` if it is not packed. */
+static const T *WINO(filter_rows)(const WINO(job) *job, ptrdiff_t g, ptrdiff_t tile, ptrdiff_t c, ptrdiff_t count,
+                                  T *rows) {
+    const window *w = job->w;
+    if (job->packed) return job->packed + ((g * job->tiles + tile) * w->c + c) * 9 * TILE_M;
+    /* What comes next of those rows: too short a stretch of each for a hardware prefetcher. */
+    const T *next = job->weight + g * w->w_g + tile * TILE_M * w->w_k + (c + count) * w->w_c;
+    for (ptrdiff_t m = 0; m < TILE_M && w->w_c == 9; m++)
+        for (ptrdiff_t j = 0; j < count * 9; j += 64 / (ptrdiff_t)sizeof(T)) __builtin_prefetch(next + m * w->w_k + j);
+    NAME(pack_rows)(w, job->weight + g * w->w_g, tile * TILE_M, c, count, rows);
+    return rows;
+}
+
 /* The transformed weight of register tile `i` of the `tiles` ones from `first` on, channels c0 .. c1-1. u: [point][KC channels][tile]
    [channel][TILE_M], the order in which it is read. */
 static void WINO(filters)(const WINO(job) *job, ptrdiff_t g, ptrdiff_t first, ptrdiff_t tiles, ptrdiff_t i,
                           ptrdiff_t c0, ptrdiff_t c1, T *rows, T *u) {
-    const window *w = job->w;
     for (ptrdiff_t block = c0; block < c1; block += KC) {
         const ptrdiff_t stop = smaller(c1, block + KC);
         T *to = u + ((block - c0) * tiles + i * (stop - block)) * TILE_M;
         for (ptrdiff_t c = block; c < stop; c += WINO_ROWS) {
             const ptrdiff_t count = smaller(WINO_ROWS, stop - c);
-            const T *from = rows;
-            if (job->packed)
-                from = job->packed + ((g * job->tiles + first + i) * w->c + c) * 9 * TILE_M;
-            else
-                NAME(pack_rows)(w, job->weight + g * w->w_g, (first + i) * TILE_M, c, count, rows);
-            WINO(transform_weight)(job->taps, from, count, to + (c - block) * TILE_M, job->u_pitch);
+            WINO(transform_weight)(job->taps, WINO(filter_rows)(job, g, first + i, c, count, rows), count,
+                                   to + (c - block) * TILE_M, job->u_pitch, TILE_M);
         }
     }
 }
@@ -119,7 +129,7 @@ static void WINO(multiply)(const WINO(job) *job, const WINO(desk) *desk, const T
                                             .partial_row = job->lanes,
                                             .next_a = a + count * TILE_M,
                                             .next_b = next + i * KC * (64 / (ptrdiff_t)sizeof(T))};
-                if (block->vectors) NAME(tile)[block->vectors](count, a, b, desk->off, &end);
+                if (block->vectors) NAME(tile)[block->vectors](count, a, 1, TILE_M, b, desk->off, &end);
                 if (block->few &&
                     c == 0) /* the lanes that tile_few leaves alone take part in the check for finite results */
                     for (ptrdiff_t m = 0; m < TILE_M; m++)
@@ -242,89 +252,5 @@ static int WINO(filters_stay)(WINO(job) *job, double work) {
             status = fc_parallel(w->groups * job->groups, part * work, scratch, WINO(filter_task), job);
     }
     fc_free(job->input);
-    return status;
-}
-
-/* ---- the whole */
-
-/* Images with anything not finite, again, directly. */
-static int WINO(redo_directly)(const WINO(job) *job) {
-    window one = *job->w;
-    int status = FC_OK;
-    one.n = 1;
-    for (ptrdiff_t n = 0; n < job->w->n && status == FC_OK; n++) {
-        if (!job->not_finite[n]) continue;
-        fc_epilogue end = job->end ? *job->end : (fc_epilogue){0};
-        if (end.add) end.add = (const T *)end.add + n * one.y_n;
-        status = NAME(dense)(&one, job->x + n * one.x_n, job->weight, job->packed, &end, job->y + n * one.y_n);
-    }
-    return status;
-}
-
-/* Elements from one point to the next of so many: a cache line more, where they would fill whole pages. */
-static inline ptrdiff_t WINO(pitch)(ptrdiff_t elements) { return elements + 64 / (ptrdiff_t)sizeof(T); }
-
-/* How the work is cut where filters stay: as many register tiles of filters as let their weight and the products stay in the
-   second-level cache, in passes of KC channels if that lets more of them stay (but then the products of all blocks of a wave have to
-   wait), and some TASKS of them at least. */
-static void WINO(cut_filters)(WINO(job) *job) {
-    enum { TASKS = 16 };
-    const window *w = job->w;
-    const ptrdiff_t room = L2_BYTES / 10 * 9 / (WINO_POINTS * TILE_M * (ptrdiff_t)sizeof(T));
-    const ptrdiff_t input = w->groups * WINO_POINTS * job->input_pitch * (ptrdiff_t)sizeof(T); /* bytes a block */
-    const ptrdiff_t longest = larger(1, (room / WINO_LEAST - KC) / job->lanes); /* blocks a wave of passes */
-    job->wave = smaller(job->blocks, larger(1, WINO_INPUT_BYTES / input));
-    job->depth = w->c;
-    job->group = room / (w->c + job->lanes);
-    if (job->group < WINO_LEAST && w->c > KC && room / (KC + smaller(job->wave, longest) * job->lanes) > job->group) {
-        job->wave = smaller(job->wave, longest);
-        job->depth = KC;
-        job->group = room / (KC + job->wave * job->lanes);
-    }
-    const ptrdiff_t tasks = divide_up(TASKS, w->groups);
-    job->group = larger(1, smaller(job->group, job->tiles / tasks));
-    job->groups = divide_up(job->tiles, job->group);
-    job->splits = smaller(divide_up(w->c, 8), divide_up(TASKS, w->groups * job->wave));
-}
-
-static int WINO(filters_should_stay)(const WINO(job) *job) {
-    enum { LIMIT_BYTES = 48 << 20 }; /* for the transformed weight */
-    const window *w = job->w;
-    const double weight = (double)w->groups * (double)w->k * (double)w->c * WINO_POINTS * sizeof(T);
-    return w->n * window_pixels(&job->grid) < w->k || weight > LIMIT_BYTES;
-}
-
-/* y = epilogue(window of x); the weight as the caller has it, and as dense_pack made it, or NULL. */
-static int WINO(convolve)(const window *w, const NAME(taps_3x3) *taps, const T *x, const T *weight, const T *packed,
-                          const fc_epilogue *end, T *y) {
-    enum { TASKS = 16 };
-    WINO(job) job = {.w = w, .grid = *w, .taps = taps, .x = x, .weight = weight, .packed = packed, .y = y, .end = end};
-    job.grid.out[1] = divide_up(w->out[1], WINO_OUT);
-    job.grid.out[2] = divide_up(w->out[2], WINO_OUT);
-    const ptrdiff_t all = w->n * window_pixels(&job.grid);
-    job.few = all % VL <= TILE_FEW ? all % VL : 0;
-    job.vectors = divide_up(all - job.few, VL);
-    job.blocks = larger(1, divide_up(job.vectors, TILE_V));
-    job.lanes = (divide_up(job.vectors, job.blocks) + (job.few > 0)) * VL;
-    job.tiles = divide_up(w->k, TILE_M);
-    job.input_pitch = WINO(pitch)(w->c * job.lanes);
-    job.not_finite = fc_alloc((size_t)w->n, 1);
-    if (!job.not_finite) return FC_NO_MEMORY;
-    memset(job.not_finite, 0, (size_t)w->n);
-    const double work = (double)all * WINO_POINTS * (double)(w->groups * w->k) * (double)w->c;
-    const int filters_stay = WINO(filters_should_stay)(&job);
-    if (filters_stay) {
-        WINO(cut_filters)(&job);
-    } else {
-        job.depth = w->c;
-        job.group = smaller(WINO_GROUP, job.tiles);
-        job.groups = divide_up(job.tiles, job.group);
-        job.splits = smaller(job.groups, divide_up(TASKS, w->groups * job.blocks));
-    }
-    job.u_pitch = WINO(pitch)(job.group * job.depth * TILE_M);
-    job.product_pitch = WINO(pitch)(job.group * TILE_M * job.lanes);
-    int status = filters_stay ? WINO(filters_stay)(&job, work) : WINO(tiles_stay)(&job, work);
-    if (status == FC_OK) status = WINO(redo_directly)(&job);
-    fc_free(job.not_finite);
     return status;
 }

@@ -11,10 +11,14 @@
 #define WINO_OUT 2
 #include "winograd_transform.h"
 #include "conv_winograd.h"
+#include "conv_winograd_few.h"
+#include "conv_winograd_run.h"
 #undef WINO_OUT
 #define WINO_OUT 4
 #include "winograd_transform.h"
 #include "conv_winograd.h"
+#include "conv_winograd_few.h"
+#include "conv_winograd_run.h"
 #include "conv_plane.h"
 #include "conv_plane_sum.h"
 #include "conv_plane_spread.h"

@@ -41,12 +41,30 @@ static inline ptrdiff_t window_runs(const window *w, ptrdiff_t first, ptrdiff_t 
     return used;
 }
 
+/* A window of one tap that reads every input position in turn sees one long row of pixels in place of rows and planes of them. */
+static inline window window_in_one_row(const window *w) {
+    window row = *w;
+    const ptrdiff_t pixels = window_pixels(w);
+    int plain = w->taps == 1;
+    for (int a = 0; a < 3; a++) plain &= w->step[a] == 1 && w->in[a] == w->out[a] && (w->taps != 1 || w->tap[a] == 0);
+    for (int a = 0; a < 2; a++)
+        plain &= w->x_s[a] == w->x_s[a + 1] * w->in[a + 1] && w->y_s[a] == w->y_s[a + 1] * w->out[a + 1];
+    if (!plain) return row;
+    for (int a = 0; a < 2; a++) {
+        row.in[a] = row.out[a] = 1;
+        row.x_s[a] = w->x_s[2] * pixels;
+        row.y_s[a] = w->y_s[2] * pixels;
+    }
+    row.in[2] = row.out[2] = pixels;
+    return row;
+}
+
 /* The output positions i, 0 <= i < length, whose input position start + i * step lies inside 0 .. size-1: lo <= i < hi. */
 static inline void inside(ptrdiff_t start, ptrdiff_t step, ptrdiff_t size, ptrdiff_t length, ptrdiff_t *lo,
                           ptrdiff_t *hi) {
+    /* Divisions only at the borders: this runs for every tap of every row of a panel. */
     *lo = start >= 0 ? 0 : (-start - 1) / step + 1;
-    *hi = start >= size ? 0 : (size - 1 - start) / step + 1;
-    if (*hi > length) *hi = length;
+    *hi = start + (length - 1) * step < size ? length : start >= size ? 0 : (size - 1 - start) / step + 1;
     if (*lo >= *hi) *lo = *hi = 0;
 }
 
@@ -156,8 +174,24 @@ static void NAME(gather_channels_last)(const window *w, const T *x, ptrdiff_t c0
             }
 }
 
+/* One load of a tap for every channel: its masks and places stay in registers. `to`: its lanes in the row of the first channel, of
+   which the first `room` are the row's own. */
+INLINE void NAME(gather_load)(const enum NAME(stride_kind) kind, const NAME(load) *load, const T *from, ptrdiff_t x_c,
+                              ptrdiff_t channels, T *to, ptrdiff_t row, ptrdiff_t room) {
+    const MASK first = load->first, second = load->second, own = NAME(mask_range)(0, room);
+    const int whole = room >= VL;
+    for (ptrdiff_t c = 0; c < channels; c++, from += x_c, to += row) {
+        V v = NAME(vload_masked)(from, first);
+        if (kind == NAME(PAIR)) v = NAME(veven)(v, NAME(vload_masked)(from + VL, second));
+        if (whole)
+            NAME(vstore)(to, v);
+        else
+            NAME(vstore_masked)(to, own, v);
+    }
+}
+
 /* Fill panel rows (channel major, then tap) for channels c0 .. c1-1 from `x`, the first channel of the group. Row j starts at
-   panel + j * pitch; stores run up to VL-1 lanes past a row's end, into the next row (written later) or the panel's slack. */
+   panel + j * pitch. */
 static void NAME(gather)(const window *w, const T *x, ptrdiff_t c0, ptrdiff_t c1, ptrdiff_t taps,
                          const NAME(load) *table, ptrdiff_t loads, ptrdiff_t pitch, T *panel) {
     const enum NAME(stride_kind) kind = NAME(window_kind)(w);
@@ -166,27 +200,18 @@ static void NAME(gather)(const window *w, const T *x, ptrdiff_t c0, ptrdiff_t c1
         NAME(gather_channels_last)(w, x, c0, c1, taps, table, loads, pitch, panel);
         return;
     }
-    for (ptrdiff_t c = c0; c < c1; c++) {
-        const T *plane = x + c * w->x_c;
-        const NAME(load) *l = table;
-        if (w->x_c != 1) /* short stretches of one plane after another, which no hardware prefetcher follows */
-            for (ptrdiff_t i = 0; i < loads; i++) __builtin_prefetch(plane + 4 * w->x_c + table[i].source);
-        for (ptrdiff_t t = 0; t < taps; t++, panel += pitch) {
-            if (kind == NAME(UNIT)) {
-                for (const NAME(load) *stop = l + loads; l < stop; l++)
-                    NAME(vstore)(panel + l->lane, NAME(vload_masked)(plane + l->source, l->first));
-            } else if (kind == NAME(PAIR)) {
-                for (const NAME(load) *stop = l + loads; l < stop; l++)
-                    NAME(vstore)(panel + l->lane, NAME(veven)(NAME(vload_masked)(plane + l->source, l->first),
-                                                              NAME(vload_masked)(plane + l->source + VL, l->second)));
-            } else {
-                for (const NAME(load) *stop = l + loads; l < stop; l++) {
-                    T *to = panel + l->lane;
-                    const T *from = plane + l->source;
-                    NAME(vstore)(to, NAME(vzero)());
-                    for (ptrdiff_t i = l->lo; i < l->hi; i++) to[i] = from[i * step];
-                }
-            }
+    for (ptrdiff_t t = 0; t < taps; t++)
+        for (const NAME(load) *l = table + t * loads; l < table + (t + 1) * loads; l++) {
+            const T *from = x + c0 * w->x_c + l->source;
+            T *to = panel + t * pitch + l->lane;
+            const ptrdiff_t room = pitch - l->lane;
+            if (kind == NAME(UNIT))
+                NAME(gather_load)(NAME(UNIT), l, from, w->x_c, c1 - c0, to, taps * pitch, room);
+            else if (kind == NAME(PAIR))
+                NAME(gather_load)(NAME(PAIR), l, from, w->x_c, c1 - c0, to, taps * pitch, room);
+            else
+                for (ptrdiff_t c = c0; c < c1; c++, from += w->x_c, to += taps * pitch)
+                    for (ptrdiff_t i = 0; i < (room < VL ? room : VL); i++)
+                        to[i] = i >= l->lo && i < l->hi ? from[i * step] : 0;
         }
-    }
 }

@@ -121,9 +121,10 @@ static void WINO(transform_input)(const window *w, const NAME(taps_3x3) *taps, c
     }
 }
 
-/* G g Gt of a register tile of filters: `count` channels of rows[channel][tap][TILE_M] to u[point * pitch + channel * TILE_M]. */
-static void WINO(transform_weight)(const NAME(taps_3x3) *taps, const T *rows, ptrdiff_t count, T *u, ptrdiff_t pitch) {
-    for (ptrdiff_t c = 0; c < count; c++, rows += 9 * TILE_M, u += TILE_M) {
+/* G g Gt of a register tile of filters: `count` channels of rows[channel][tap][TILE_M] to u[point * pitch + channel * step]. */
+static void WINO(transform_weight)(const NAME(taps_3x3) *taps, const T *rows, ptrdiff_t count, T *u, ptrdiff_t pitch,
+                                   ptrdiff_t step) {
+    for (ptrdiff_t c = 0; c < count; c++, rows += 9 * TILE_M, u += step) {
         FILTERS half[3 * WINO_IN];
         UNROLL(3)
         for (int j = 0; j < 3; j++) {

@@ -10,7 +10,7 @@ import fastconv
 def test_version_and_help(command):
     assert command("--version").stdout == f"fastconv {fastconv.__version__}\n"
     text = command("--help").stdout
-    for name in ("demo", "train", "info", "bench"):
+    for name in ("demo", "train", "classify", "detect", "info", "bench"):
         assert name in text
         assert command(name, "--help").returncode == 0
 

@@ -7,7 +7,7 @@ import pytest
 from layer_cases import CASES, inputs
 
 from fastconv import layers as L
-from fastconv.layers import Layer, activation
+from fastconv.layers import Layer, activation, norm
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -91,7 +91,7 @@ def test_in_place_work_gives_the_same_bits_as_out_of_place(monkeypatch):
     for allowed in (True, False):
         if not allowed:
             monkeypatch.setattr(Layer, "forward_in_place", False)
-            for kind in vars(activation).values():
+            for kind in (*vars(activation).values(), *vars(norm).values()):
                 if isinstance(kind, type) and issubclass(kind, Layer):
                     monkeypatch.setattr(kind, "forward_in_place", False)
                     monkeypatch.setattr(kind, "call_in_place", False)

@@ -61,6 +61,9 @@ def _planes():
     yield geometry(2, 32, 64, (17, 17), (3, 3), padding=1, groups=4, large=True)
     yield geometry(2, 32, 48, (20, 20), (3, 3), padding=1, layout="NHWC", large=True)
     yield geometry(1, 128, 64, (7, 7), (3, 3), padding=1, large=True, bias=False)
+    for pixels in range(1, 7):  # fewer pixels than filters: whole vectors of them, and 1 to 4 that are summed apart
+        yield geometry(1, 150, 56, (3, 16 + pixels), (1, 1), large=True)
+        yield geometry(1, 150, 53, (1, 48 + pixels), (1, 3), padding=(0, 1), large=True)
 
 
 def _depthwise():

@@ -1,0 +1,88 @@
+/* Which schedule a Winograd convolution runs with, how its work is cut, and what is computed again directly. Written once, included
+   for each WINO_OUT. */
+
+/* Images with anything not finite, again, directly. */
+static int WINO(redo_directly)(const WINO(job) *job) {
+    window one = *job->w;
+    int status = FC_OK;
+    one.n = 1;
+    for (ptrdiff_t n = 0; n < job->w->n && status == FC_OK; n++) {
+        if (!job->not_finite[n]) continue;
+        fc_epilogue end = job->end ? *job->end : (fc_epilogue){0};
+        if (end.add) end.add = (const T *)end.add + n * one.y_n;
+        status = NAME(dense)(&one, job->x + n * one.x_n, job->weight, job->packed, &end, job->y + n * one.y_n);
+    }
+    return status;
+}
+
+/* Elements from one point to the next of so many: a cache line more, where they would fill whole pages. */
+static inline ptrdiff_t WINO(pitch)(ptrdiff_t elements) { return elements + 64 / (ptrdiff_t)sizeof(T); }
+
+/* How the work is cut where filters stay: as many register tiles of filters as let their weight and the products stay in the
+   second-level cache, in passes of KC channels if that lets more of them stay (but then the products of all blocks of a wave have to
+   wait), and some TASKS of them at least. */
+static void WINO(cut_filters)(WINO(job) *job) {
+    enum { TASKS = 16 };
+    const window *w = job->w;
+    const ptrdiff_t room = L2_BYTES / 10 * 9 / (WINO_POINTS * TILE_M * (ptrdiff_t)sizeof(T));
+    const ptrdiff_t input = w->groups * WINO_POINTS * job->input_pitch * (ptrdiff_t)sizeof(T); /* bytes a block */
+    const ptrdiff_t longest = larger(1, (room / WINO_LEAST - KC) / job->lanes); /* blocks a wave of passes */
+    job->wave = smaller(job->blocks, larger(1, WINO_INPUT_BYTES / input));
+    job->depth = w->c;
+    job->group = room / (w->c + job->lanes);
+    if (job->group < WINO_LEAST && w->c > KC && room / (KC + smaller(job->wave, longest) * job->lanes) > job->group) {
+        job->wave = smaller(job->wave, longest);
+        job->depth = KC;
+        job->group = room / (KC + job->wave * job->lanes);
+    }
+    const ptrdiff_t tasks = divide_up(TASKS, w->groups);
+    job->group = larger(1, smaller(job->group, job->tiles / tasks));
+    job->groups = divide_up(job->tiles, job->group);
+    job->splits = smaller(divide_up(w->c, 8), divide_up(TASKS, w->groups * job->wave));
+}
+
+static int WINO(filters_should_stay)(const WINO(job) *job) {
+    enum { LIMIT_BYTES = 48 << 20 }; /* for the transformed weight */
+    const window *w = job->w;
+    const double weight = (double)w->groups * (double)w->k * (double)w->c * WINO_POINTS * sizeof(T);
+    return w->n * window_pixels(&job->grid) < w->k || weight > LIMIT_BYTES;
+}
+
+/* y = epilogue(window of x); the weight as the caller has it, and as dense_pack made it, or NULL. */
+static int WINO(convolve)(const window *w, const NAME(taps_3x3) *taps, const T *x, const T *weight, const T *packed,
+                          const fc_epilogue *end, T *y) {
+    enum { TASKS = 16 };
+    WINO(job) job = {.w = w, .grid = *w, .taps = taps, .x = x, .weight = weight, .packed = packed, .y = y, .end = end};
+    job.grid.out[1] = divide_up(w->out[1], WINO_OUT);
+    job.grid.out[2] = divide_up(w->out[2], WINO_OUT);
+    const ptrdiff_t all = w->n * window_pixels(&job.grid);
+    job.few = all % VL <= TILE_FEW ? all % VL : 0;
+    job.vectors = divide_up(all - job.few, VL);
+    job.blocks = larger(1, divide_up(job.vectors, TILE_V));
+    job.lanes = (divide_up(job.vectors, job.blocks) + (job.few > 0)) * VL;
+    job.tiles = divide_up(w->k, TILE_M);
+    job.input_pitch = WINO(pitch)(w->c * job.lanes);
+    job.not_finite = fc_alloc((size_t)w->n, 1);
+    if (!job.not_finite) return FC_NO_MEMORY;
+    memset(job.not_finite, 0, (size_t)w->n);
+    const double work = (double)all * WINO_POINTS * (double)(w->groups * w->k) * (double)w->c;
+    const int filters_stay = WINO(filters_should_stay)(&job), few = filters_stay && WINO(few_tiles)(&job);
+    if (few) {
+        WINO(cut_few)(&job);
+    } else if (filters_stay) {
+        WINO(cut_filters)(&job);
+    } else {
+        job.depth = w->c;
+        job.group = smaller(WINO_GROUP, job.tiles);
+        job.groups = divide_up(job.tiles, job.group);
+        job.splits = smaller(job.groups, divide_up(TASKS, w->groups * job.blocks));
+    }
+    job.u_pitch = WINO(pitch)(job.group * job.depth * TILE_M);
+    job.product_pitch = WINO(pitch)(job.group * TILE_M * job.lanes);
+    int status = few            ? WINO(run_few)(&job, work)
+                 : filters_stay ? WINO(filters_stay)(&job, work)
+                                : WINO(tiles_stay)(&job, work);
+    if (status == FC_OK) status = WINO(redo_directly)(&job);
+    fc_free(job.not_finite);
+    return status;
+}
