@@ -4,6 +4,7 @@ output, G groups."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,7 +42,7 @@ def channels(shape: tuple[int, ...], layout: str) -> int:
     return shape[1] if layout == "NCHW" else shape[-1]
 
 
-def arranged(n: int, c: int, space: tuple[int, ...], layout: str) -> tuple[int, ...]:
+def arranged(n: int, c: int, space: Sequence[int], layout: str) -> tuple[int, ...]:
     return (n, c, *space) if layout == "NCHW" else (n, *space, c)
 
 
@@ -49,9 +50,7 @@ def in_3d(values: tuple[int, ...], fill: int) -> tuple[int, ...]:
     return (fill,) * (3 - len(values)) + values
 
 
-def padding_pairs(
-    op: str, padding: Any, stride: tuple[int, ...], reach: tuple[int, ...]
-) -> tuple[tuple[int, int], ...]:
+def padding_pairs(op: str, padding: Any, stride: tuple[int, ...], reach: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """(before, after) for each axis. `reach` is dilation * (kernel - 1)."""
     axes = len(stride)
     if type(padding) is int:
@@ -90,7 +89,7 @@ def conv(
     check.no_empty_axis(op, "x", x_shape)
     check.no_empty_axis(op, "weight", weight_shape, 0)
     n, c, space = x_shape[0], channels(x_shape, layout), spatial(x_shape, layout)
-    k, c_a_group, kernel = weight_shape[0], weight_shape[1], weight_shape[2:]
+    k, c_a_group, *kernel = weight_shape
     if c % groups:
         check.reject(op, f"groups {groups} does not divide the {c} input channels")
     if k % groups:
@@ -98,22 +97,25 @@ def conv(
     if c_a_group != c // groups:
         what = f"x has {c} channels in {groups} groups, so weight.shape[1] must be {c // groups}"
         check.reject(op, f"{what}; weight has shape {weight_shape}")
-    reach = tuple(d * (r - 1) for d, r in zip(dilation, kernel, strict=True))
+    reach = [dilation[i] * (kernel[i] - 1) for i in range(axes)]
     pairs = padding_pairs(op, padding, stride, reach)
-    out = []
-    for size, (before, after), far, s in zip(space, pairs, reach, stride, strict=True):
-        room = size + before + after - far - 1
+    out, step, first = [], [], []
+    for i, (before, after) in enumerate(pairs):
+        far, s = reach[i], stride[i]
+        room = space[i] + before + after - far - 1
+        size = room // s + 1
         if room < 0:
-            text = f"the kernel reaches over {far + 1} positions, the padded input has {size + before + after}"
-            check.reject(op, f"the output would be empty (size {room // s + 1}): {text}")
-        out.append(room // s + 1)
-    y_shape = arranged(n, k, tuple(out), layout)
+            text = f"the kernel reaches over {far + 1} positions, the padded input has {room + far + 1}"
+            check.reject(op, f"the output would be empty (size {size}): {text}")
+        out.append(size)
+        # Where there is one output position the stride never acts; 1 keeps products of it small and phases few.
+        step.append(1 if size == 1 else s)
+        first.append(before)
+    y_shape = arranged(n, k, out, layout)
     check.fits(op, "the output", y_shape)
-    # Where there is one output position the stride never acts; 1 keeps products of it small and phases few.
-    step = tuple(1 if p == 1 else s for p, s in zip(out, stride, strict=True))
-    before = tuple(p[0] for p in pairs)
-    fields = (n, c, k, groups, *in_3d(space, 1), *in_3d(kernel, 1), *in_3d(tuple(out), 1), *in_3d(step, 1))
-    fields += (*in_3d(before, 0), *in_3d(dilation, 1), int(layout == "NHWC"), ALGORITHMS.index(algorithm))
+    one, none = (1,) * (3 - axes), (0,) * (3 - axes)
+    fields = (n, c, k, groups, *one, *space, *one, *kernel, *one, *out, *one, *step, *none, *first, *one, *dilation)
+    fields += (int(layout == "NHWC"), ALGORITHMS.index(algorithm))
     return Conv(fields, x_shape, weight_shape, y_shape)
 
 

@@ -3,11 +3,14 @@
 every kernel. No checks beyond what keeps memory safe: fastconv._validate is the only place that judges arguments."""
 
 from cpython.exc cimport PyErr_Occurred
+from cpython.object cimport PyObject
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals()
+    PyObject *PyTuple_GetItem(object, Py_ssize_t) except NULL
+    Py_ssize_t PyLong_AsSsize_t(object) except? -1
     int PyObject_GetBuffer(object, Py_buffer *, int) except -1
     void PyBuffer_Release(Py_buffer *)
     int PyBuffer_FillInfo(Py_buffer *, object, void *, Py_ssize_t, int, int) except -1
@@ -46,6 +49,12 @@ cdef extern from "fastconv.h" nogil:
         FC_POINT_RELU6
         FC_POINT_RELU6_GRAD
         FC_POINT_ADD
+        FC_POINT_ADD_RELU
+    ctypedef struct fc_sgd:
+        double lr, momentum, dampening, weight_decay
+        ptrdiff_t nesterov, first
+    ctypedef struct fc_adam:
+        double step_size, beta1, beta2, root, eps, keep, weight_decay
     ctypedef struct fc_epilogue:
         const void *bias
         const void *add
@@ -71,13 +80,15 @@ cdef extern from "fastconv.h" nogil:
         int (*avg_pool_forward)(const fc_pool *, const void *, void *) noexcept nogil
         int (*avg_pool_backward)(const fc_pool *, const void *, void *) noexcept nogil
         int (*batch_norm)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, const void *, const void *, const void *,
-                          const void *, double, void *) noexcept nogil
+                          const void *, double, ptrdiff_t, void *) noexcept nogil
         int (*batch_norm_train)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, const void *, const void *, double,
-                                void *, void *, void *) noexcept nogil
+                                ptrdiff_t, void *, void *, void *) noexcept nogil
         int (*batch_norm_backward)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, const void *, const void *,
-                                   const void *, const void *, double, ptrdiff_t, void *, void *,
-                                   void *) noexcept nogil
+                                   const void *, const void *, const void *, double, ptrdiff_t, ptrdiff_t, void *,
+                                   void *, void *) noexcept nogil
         int (*pointwise)(ptrdiff_t, ptrdiff_t, double, const void *, const void *, void *) noexcept nogil
+        int (*sgd)(ptrdiff_t, const fc_sgd *, const void *, void *, void *) noexcept nogil
+        int (*adam)(ptrdiff_t, const fc_adam *, const void *, void *, void *, void *, void *) noexcept nogil
         int (*fma_peak)(ptrdiff_t, double *) noexcept nogil
     const char *const fc_target_names[]
     int fc_target_runs(const char *)
@@ -129,7 +140,7 @@ cdef int fill(void *struct, size_t size, tuple fields) except -1:
     if <size_t>count * sizeof(ptrdiff_t) != size:
         raise AssertionError("geometry tuple does not match its C struct")
     for i in range(count):
-        members[i] = fields[i]
+        members[i] = PyLong_AsSsize_t(<object>PyTuple_GetItem(fields, i))
     return 0
 
 
@@ -137,14 +148,16 @@ cdef int check_signals() noexcept with gil:
     return PyErr_CheckSignals()
 
 
-cdef int done(int status) except -1:
-    if status == FC_NO_MEMORY:
-        raise MemoryError("fastconv: not enough memory for the scratch of a kernel")
-    if status == FC_INTERRUPTED:
+cdef int done(int status) except -1 nogil:
+    """Raise what a status means; the GIL is taken for it alone."""
+    if status == FC_OK:
+        return 0
+    with gil:
+        if status == FC_NO_MEMORY:
+            raise MemoryError("fastconv: not enough memory for the scratch of a kernel")
         if PyErr_Occurred() == NULL:
             raise KeyboardInterrupt
-        return -1
-    return 0
+    return -1
 
 
 # ---- configuration
@@ -195,10 +208,8 @@ def fma_peak(Py_ssize_t rounds, Py_ssize_t element_size):
     """Floating-point operations of a register-only multiply-add loop on every thread (the caller times it)."""
     cdef double operations = 0
     cdef const fc_kernels *kernels = table32 if element_size == 4 else table64
-    cdef int status
     with nogil:
-        status = kernels.fma_peak(rounds, &operations)
-    done(status)
+        done(kernels.fma_peak(rounds, &operations))
     return operations
 
 
@@ -256,10 +267,8 @@ def conv_pack(tuple geometry, weight, packed):
     fill(&g, sizeof(g), geometry)
     cdef const void *w = pins.read(weight)
     cdef void *to = pins.write(packed)
-    cdef int status
     with nogil:
-        status = pins.kernels().conv_pack(&g, w, to)
-    done(status)
+        done(pins.kernels().conv_pack(&g, w, to))
 
 
 def conv_forward(tuple geometry, x, weight, packed, bias, add, Py_ssize_t activation, double slope, y):
@@ -275,10 +284,8 @@ def conv_forward(tuple geometry, x, weight, packed, bias, add, Py_ssize_t activa
     end.activation = activation
     end.slope = slope
     cdef void *py = pins.write(y)
-    cdef int status
     with nogil:
-        status = pins.kernels().conv_forward(&g, px, w, p, &end, py)
-    done(status)
+        done(pins.kernels().conv_forward(&g, px, w, p, &end, py))
 
 
 def conv_grad_input(tuple geometry, dy, weight, bias, dx):
@@ -290,10 +297,8 @@ def conv_grad_input(tuple geometry, dy, weight, bias, dx):
     cdef const void *w = pins.read(weight)
     cdef const void *b = pins.read(bias)
     cdef void *pdx = pins.write(dx)
-    cdef int status
     with nogil:
-        status = pins.kernels().conv_grad_input(&g, pdy, w, b, pdx)
-    done(status)
+        done(pins.kernels().conv_grad_input(&g, pdy, w, b, pdx))
 
 
 def conv_grad_weight(tuple geometry, dy, x, dweight):
@@ -303,20 +308,16 @@ def conv_grad_weight(tuple geometry, dy, x, dweight):
     cdef const void *pdy = pins.read(dy)
     cdef const void *px = pins.read(x)
     cdef void *pdw = pins.write(dweight)
-    cdef int status
     with nogil:
-        status = pins.kernels().conv_grad_weight(&g, pdy, px, pdw)
-    done(status)
+        done(pins.kernels().conv_grad_weight(&g, pdy, px, pdw))
 
 
 def channel_sum(Py_ssize_t n, Py_ssize_t c, Py_ssize_t inner, bint channels_last, x, out):
     cdef Pins pins = Pins()
     cdef const void *px = pins.read(x)
     cdef void *po = pins.write(out)
-    cdef int status
     with nogil:
-        status = pins.kernels().channel_sum(n, c, inner, channels_last, px, po)
-    done(status)
+        done(pins.kernels().channel_sum(n, c, inner, channels_last, px, po))
 
 
 def linear_few_backward(Py_ssize_t n, Py_ssize_t k, Py_ssize_t c, dy, x, weight, dx, dweight):
@@ -326,10 +327,8 @@ def linear_few_backward(Py_ssize_t n, Py_ssize_t k, Py_ssize_t c, dy, x, weight,
     cdef const void *w = pins.read(weight)
     cdef void *pdx = pins.write(dx)
     cdef void *pdw = pins.write(dweight)
-    cdef int status
     with nogil:
-        status = pins.kernels().linear_few_backward(n, k, c, pdy, px, w, pdx, pdw)
-    done(status)
+        done(pins.kernels().linear_few_backward(n, k, c, pdy, px, w, pdx, pdw))
 
 
 def linear_few(Py_ssize_t n, Py_ssize_t k, Py_ssize_t c, x, weight, bias, y):
@@ -338,10 +337,8 @@ def linear_few(Py_ssize_t n, Py_ssize_t k, Py_ssize_t c, x, weight, bias, y):
     cdef const void *w = pins.read(weight)
     cdef const void *b = pins.read(bias)
     cdef void *py = pins.write(y)
-    cdef int status
     with nogil:
-        status = pins.kernels().linear_few(n, k, c, px, w, b, py)
-    done(status)
+        done(pins.kernels().linear_few(n, k, c, px, w, b, py))
 
 
 # ---- pooling
@@ -355,36 +352,24 @@ def max_pool_forward(tuple geometry, x, y, taps, indices):
     cdef void *py = pins.write(y)
     cdef void *t = pins.write(taps)
     cdef int64_t *i = <int64_t *>pins.write(indices)
-    cdef int status
     with nogil:
-        status = pins.kernels().max_pool_forward(&g, px, py, t, i)
-    done(status)
+        done(pins.kernels().max_pool_forward(&g, px, py, t, i))
 
 
-def max_pool_backward_taps(tuple geometry, dy, taps, dx):
+def max_pool_backward(tuple geometry, dy, taps, indices, dx):
+    """From the taps, or with None for them from the indices."""
     cdef fc_pool g
     cdef Pins pins = Pins()
     fill(&g, sizeof(g), geometry)
     cdef const void *pdy = pins.read(dy)
     cdef const void *t = pins.pin(taps, PyBUF_SIMPLE)
-    cdef void *pdx = pins.write(dx)
-    cdef int status
-    with nogil:
-        status = pins.kernels().max_pool_backward_taps(&g, pdy, t, pdx)
-    done(status)
-
-
-def max_pool_backward(tuple geometry, dy, indices, dx):
-    cdef fc_pool g
-    cdef Pins pins = Pins()
-    fill(&g, sizeof(g), geometry)
-    cdef const void *pdy = pins.read(dy)
     cdef const int64_t *i = <const int64_t *>pins.pin(indices, PyBUF_SIMPLE)
     cdef void *pdx = pins.write(dx)
-    cdef int status
     with nogil:
-        status = pins.kernels().max_pool_backward(&g, pdy, i, pdx)
-    done(status)
+        if t != NULL:
+            done(pins.kernels().max_pool_backward_taps(&g, pdy, t, pdx))
+        else:
+            done(pins.kernels().max_pool_backward(&g, pdy, i, pdx))
 
 
 def avg_pool_forward(tuple geometry, x, y):
@@ -393,10 +378,8 @@ def avg_pool_forward(tuple geometry, x, y):
     fill(&g, sizeof(g), geometry)
     cdef const void *px = pins.read(x)
     cdef void *py = pins.write(y)
-    cdef int status
     with nogil:
-        status = pins.kernels().avg_pool_forward(&g, px, py)
-    done(status)
+        done(pins.kernels().avg_pool_forward(&g, px, py))
 
 
 def avg_pool_backward(tuple geometry, dy, dx):
@@ -405,15 +388,13 @@ def avg_pool_backward(tuple geometry, dy, dx):
     fill(&g, sizeof(g), geometry)
     cdef const void *pdy = pins.read(dy)
     cdef void *pdx = pins.write(dx)
-    cdef int status
     with nogil:
-        status = pins.kernels().avg_pool_backward(&g, pdy, pdx)
-    done(status)
+        done(pins.kernels().avg_pool_backward(&g, pdy, pdx))
 
 
 # ---- batch normalisation of (n, c, inner) arrays
 
-def batch_norm(Py_ssize_t n, Py_ssize_t c, Py_ssize_t inner, x, mean, var, weight, bias, double eps, y):
+def batch_norm(Py_ssize_t n, Py_ssize_t c, Py_ssize_t inner, x, mean, var, weight, bias, double eps, bint relu, y):
     cdef Pins pins = Pins()
     cdef const void *px = pins.read(x)
     cdef const void *m = pins.read(mean)
@@ -421,13 +402,11 @@ def batch_norm(Py_ssize_t n, Py_ssize_t c, Py_ssize_t inner, x, mean, var, weigh
     cdef const void *w = pins.read(weight)
     cdef const void *b = pins.read(bias)
     cdef void *py = pins.write(y)
-    cdef int status
     with nogil:
-        status = pins.kernels().batch_norm(n, c, inner, px, m, v, w, b, eps, py)
-    done(status)
+        done(pins.kernels().batch_norm(n, c, inner, px, m, v, w, b, eps, relu, py))
 
 
-def batch_norm_train(Py_ssize_t n, Py_ssize_t c, Py_ssize_t inner, x, weight, bias, double eps, y, mean, var):
+def batch_norm_train(Py_ssize_t n, Py_ssize_t c, Py_ssize_t inner, x, weight, bias, double eps, bint relu, y, mean, var):
     cdef Pins pins = Pins()
     cdef const void *px = pins.read(x)
     cdef const void *w = pins.read(weight)
@@ -435,27 +414,24 @@ def batch_norm_train(Py_ssize_t n, Py_ssize_t c, Py_ssize_t inner, x, weight, bi
     cdef void *py = pins.write(y)
     cdef void *m = pins.write(mean)
     cdef void *v = pins.write(var)
-    cdef int status
     with nogil:
-        status = pins.kernels().batch_norm_train(n, c, inner, px, w, b, eps, py, m, v)
-    done(status)
+        done(pins.kernels().batch_norm_train(n, c, inner, px, w, b, eps, relu, py, m, v))
 
 
-def batch_norm_backward(Py_ssize_t n, Py_ssize_t c, Py_ssize_t inner, dy, x, mean, var, weight, double eps,
-                        bint training, dx, dweight, dbias):
+def batch_norm_backward(Py_ssize_t n, Py_ssize_t c, Py_ssize_t inner, dy, x, mean, var, weight, bias, double eps,
+                        bint training, bint relu, dx, dweight, dbias):
     cdef Pins pins = Pins()
     cdef const void *pdy = pins.read(dy)
     cdef const void *px = pins.read(x)
     cdef const void *m = pins.read(mean)
     cdef const void *v = pins.read(var)
     cdef const void *w = pins.read(weight)
+    cdef const void *b = pins.read(bias)
     cdef void *pdx = pins.write(dx)
     cdef void *dw = pins.write(dweight)
     cdef void *db = pins.write(dbias)
-    cdef int status
     with nogil:
-        status = pins.kernels().batch_norm_backward(n, c, inner, pdy, px, m, v, w, eps, training, pdx, dw, db)
-    done(status)
+        done(pins.kernels().batch_norm_backward(n, c, inner, pdy, px, m, v, w, b, eps, training, relu, pdx, dw, db))
 
 
 # ---- element by element
@@ -468,6 +444,7 @@ POINTWISE = {
     "relu6": FC_POINT_RELU6,
     "relu6_backward": FC_POINT_RELU6_GRAD,
     "add": FC_POINT_ADD,
+    "add_relu": FC_POINT_ADD_RELU,
 }
 
 
@@ -477,7 +454,33 @@ def pointwise(Py_ssize_t op, Py_ssize_t count, double p, a, b, y):
     cdef const void *pa = pins.read(a)
     cdef const void *pb = pins.read(b)
     cdef void *py = pins.write(y)
-    cdef int status
     with nogil:
-        status = pins.kernels().pointwise(op, count, p, pa, pb, py)
-    done(status)
+        done(pins.kernels().pointwise(op, count, p, pa, pb, py))
+
+
+# ---- optimizers, in place
+
+def sgd(Py_ssize_t count, tuple settings, gradient, parameter, velocity):
+    """settings: the members of struct fc_sgd."""
+    cdef fc_sgd s
+    cdef Pins pins = Pins()
+    s.lr, s.momentum, s.dampening, s.weight_decay, s.nesterov, s.first = settings
+    cdef const void *g = pins.read(gradient)
+    cdef void *p = pins.write(parameter)
+    cdef void *v = pins.write(velocity)
+    with nogil:
+        done(pins.kernels().sgd(count, &s, g, p, v))
+
+
+def adam(Py_ssize_t count, tuple settings, gradient, parameter, m, v, largest):
+    """settings: the members of struct fc_adam."""
+    cdef fc_adam s
+    cdef Pins pins = Pins()
+    s.step_size, s.beta1, s.beta2, s.root, s.eps, s.keep, s.weight_decay = settings
+    cdef const void *g = pins.read(gradient)
+    cdef void *p = pins.write(parameter)
+    cdef void *pm = pins.write(m)
+    cdef void *pv = pins.write(v)
+    cdef void *top = pins.write(largest)
+    with nogil:
+        done(pins.kernels().adam(count, &s, g, p, pm, pv, top))

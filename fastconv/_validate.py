@@ -85,6 +85,8 @@ def no_empty_axis(op: str, name: str, shape: tuple[int, ...], first: int = 1) ->
 
 def size(op: str, name: str, value: Any, minimum: int) -> int:
     """One integer: an int or NumPy integer, not a bool, at least `minimum`, at most LIMIT."""
+    if type(value) is int and minimum <= value <= LIMIT:
+        return value
     if isinstance(value, (bool, np.bool_)) or (isinstance(value, np.ndarray) and value.dtype == bool):
         reject(op, f"{name} is {value!r}, a bool; expected an integer", TypeError)
     try:
@@ -103,6 +105,8 @@ def sizes(op: str, name: str, value: Any, axes: int, minimum: int) -> tuple[int,
     """One integer for all axes, or one for each."""
     if type(value) is int:
         return (size(op, name, value, minimum),) * axes
+    if type(value) is tuple and len(value) == axes:
+        return tuple([size(op, name, v, minimum) for v in value])
     if isinstance(value, np.ndarray) and value.ndim > 0:
         value = tuple(value)
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
@@ -119,6 +123,8 @@ def flag(op: str, name: str, value: Any) -> bool:
 
 
 def choice(op: str, name: str, value: Any, allowed: tuple[str, ...]) -> str:
+    if type(value) is str and value in allowed:
+        return value
     if not isinstance(value, str) or value not in allowed:
         kind = ValueError if isinstance(value, str) else TypeError
         reject(op, f"{name} is {value!r}; expected one of {', '.join(map(repr, allowed))}", kind)
@@ -141,7 +147,7 @@ def shape(op: str, name: str, value: Any, count: int) -> tuple[int, ...]:
 
 def fits(op: str, name: str, dims: tuple[int, ...]) -> None:
     """A result this large can be addressed (whether memory holds it is the allocator's question)."""
-    if math.prod(d for d in dims if d) > LIMIT:
+    if (math.prod(dims) or math.prod([d for d in dims if d])) > LIMIT:
         reject(op, f"{name} would have shape {dims}, which does not fit in memory")
 
 

@@ -58,8 +58,22 @@ enum fc_pointwise_op {
     FC_POINT_LEAKY_RELU_GRAD,
     FC_POINT_RELU6,
     FC_POINT_RELU6_GRAD,
-    FC_POINT_ADD
+    FC_POINT_ADD,
+    FC_POINT_ADD_RELU
 };
+
+/* One step of stochastic gradient descent: g = grad + weight_decay * p; v = g if `first`, else momentum * v + (1 - dampening) * g;
+   p -= lr * v, with nesterov p -= lr * (g + momentum * v). Without momentum v is g and is not kept. */
+typedef struct fc_sgd {
+    double lr, momentum, dampening, weight_decay;
+    ptrdiff_t nesterov, first;
+} fc_sgd;
+
+/* One step of Adam: p *= keep; g = grad + weight_decay * p; m += (1 - beta1) * (g - m); v = beta2 * v + (1 - beta2) * g * g;
+   p -= step_size * m / (sqrt(v) / root + eps). Where the largest v so far is kept, it stands for v in the last line. */
+typedef struct fc_adam {
+    double step_size, beta1, beta2, root, eps, keep, weight_decay;
+} fc_adam;
 
 /* The kernels of one target for one element type. Pointers are to elements of that type, natively aligned, C-contiguous.
    Every function returns an fc_status; on anything but FC_OK its outputs are unspecified (but never written out of bounds). */
@@ -94,17 +108,23 @@ typedef struct fc_kernels {
     int (*avg_pool_forward)(const fc_pool *, const void *x, void *y);
     int (*avg_pool_backward)(const fc_pool *, const void *dy, void *dx);
 
-    /* Batch normalisation of (n, c, inner) arrays; weight and bias may be NULL. Training gives the mean and the biased variance. */
+    /* Batch normalisation of (n, c, inner) arrays, with `relu` a ReLU behind it; weight and bias may be NULL. Training gives the
+       mean and the biased variance. The gradient reads bias only behind a ReLU; y may be x, dx may be dy. */
     int (*batch_norm)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, const void *x, const void *mean, const void *var,
-                      const void *weight, const void *bias, double eps, void *y);
+                      const void *weight, const void *bias, double eps, ptrdiff_t relu, void *y);
     int (*batch_norm_train)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, const void *x, const void *weight,
-                            const void *bias, double eps, void *y, void *mean, void *var);
+                            const void *bias, double eps, ptrdiff_t relu, void *y, void *mean, void *var);
     int (*batch_norm_backward)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, const void *dy, const void *x,
-                               const void *mean, const void *var, const void *weight, double eps, ptrdiff_t training,
-                               void *dx, void *dweight, void *dbias);
+                               const void *mean, const void *var, const void *weight, const void *bias, double eps,
+                               ptrdiff_t training, ptrdiff_t relu, void *dx, void *dweight, void *dbias);
 
     /* y[i] = op(a[i], b[i]), an fc_pointwise_op; b may be NULL for one that reads a alone; y may be a or b. */
     int (*pointwise)(ptrdiff_t op, ptrdiff_t count, double p, const void *a, const void *b, void *y);
+
+    /* Optimizers, in place over `count` elements, reading the gradient: velocity may be NULL without momentum, largest always. */
+    int (*sgd)(ptrdiff_t count, const fc_sgd *, const void *gradient, void *parameter, void *velocity);
+    int (*adam)(ptrdiff_t count, const fc_adam *, const void *gradient, void *parameter, void *m, void *v,
+                void *largest);
 
     /* Floating-point operations done by a register-only multiply-add loop on every thread: the peak benchmarks divide by. */
     int (*fma_peak)(ptrdiff_t rounds, double *operations);

@@ -109,6 +109,7 @@ CASES = [
     _row("BatchNorm1d", lambda: L.BatchNorm1d(5), (6, 5)),
     _row("BatchNorm2d", lambda: L.BatchNorm2d(3, momentum=None), (3, 3, 2, 4)),
     _row("BatchNorm3d", lambda: L.BatchNorm3d(2, affine=False), (2, 2, 2, 2, 3)),
+    _row("BatchNorm2d-ReLU", lambda: L.Sequential(L.BatchNorm2d(3), L.ReLU()), (3, 3, 2, 4)),
     _row("BatchNorm2d-untracked", lambda: L.BatchNorm2d(3, track_running_stats=False), (3, 3, 2, 4)),
     _row("BatchNorm2d-eval", lambda: L.BatchNorm2d(3).eval(), (3, 3, 2, 4)),
     _row("LocalResponseNorm", lambda: L.LocalResponseNorm(3, alpha=0.5), (2, 5, 3, 2)),

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fastconv
 from fastconv import optim
 from fastconv.layers import Linear, Parameter
 
@@ -32,17 +33,61 @@ def test_steps_are_pytorchs(case):
         np.testing.assert_allclose(got, expected, rtol=1e-13, atol=1e-15)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("case", TORCH["optimizers"], ids=lambda case: f"{case['kind']}-{case['settings']}")
-def test_blocks_change_nothing(case, monkeypatch):
-    """An array of many blocks gets the same bits as the same values in small arrays."""
+def test_runs_and_lanes_change_nothing(case, threads):
+    """A large array, of several runs and a part of a vector, gets the same bits as its values in small arrays."""
     rng = np.random.default_rng(0)
-    values, gradients = rng.normal(size=103).astype("f4"), rng.normal(size=(3, 103)).astype("f4")
+    values, gradients = rng.normal(size=40_003).astype("f4"), rng.normal(size=(3, 40_003)).astype("f4")
+    fastconv.set_num_threads(threads)
     whole = parameter(values, np.float32)
     list(follow(getattr(optim, case["kind"])([whole], **case["settings"]), whole, gradients))
-    monkeypatch.setattr("fastconv.optim.base._BLOCK", 10)
-    cut = parameter(values, np.float32)
-    list(follow(getattr(optim, case["kind"])([cut], **case["settings"]), cut, gradients))
-    np.testing.assert_array_equal(whole.data, cut.data)
+    for part in (slice(0, 1), slice(7, 20), slice(16_380, 16_400), slice(39_990, 40_003)):
+        cut = parameter(values[part], np.float32)
+        list(follow(getattr(optim, case["kind"])([cut], **case["settings"]), cut, gradients[:, part]))
+        np.testing.assert_array_equal(whole.data[part], cut.data)
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW"])
+def test_what_does_not_fit_is_refused_before_the_kernel(kind):
+    """The kernels trust sizes: data put in place of a parameter's must not meet the state of the old one."""
+    p = parameter([1.0, 2.0])
+    optimizer = getattr(optim, kind)([p], lr=0.1, **({"momentum": 0.9} if kind == "SGD" else {}))
+    list(follow(optimizer, p, [[1.0, 1.0]]))
+    p.data = np.ones(5)
+    p.grad = np.ones(5)
+    with pytest.raises(ValueError, match=r"has shape \(2,\); expected \(5,\)"):
+        optimizer.step()
+    p.data = np.ones(2, np.float32)
+    p.grad = np.ones(2, np.float32)
+    with pytest.raises(TypeError, match="all operands must have one dtype"):
+        optimizer.step()
+    p.data = np.ones(2)
+    p.data.flags.writeable = False
+    p.grad = np.ones(2)
+    with pytest.raises(ValueError, match="writeable"):
+        optimizer.step()
+    whole = Parameter(np.ones(3, np.int64))
+    whole.grad = np.ones(3, np.int64)
+    with pytest.raises(TypeError, match="float32 or float64"):
+        getattr(optim, kind)([whole]).step()
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW"])
+def test_an_infinite_weight_without_a_gradient_stays(kind):
+    p = parameter([np.inf, 1.0])
+    p.grad = np.zeros(2)
+    getattr(optim, kind)([p], lr=0.1, weight_decay=0.0).step()
+    np.testing.assert_array_equal(p.data, [np.inf, 1.0])
+
+
+def test_a_gradient_of_any_layout_is_taken():
+    p, q = (parameter(np.arange(6.0).reshape(2, 3)) for _ in range(2))
+    p.grad = np.asfortranarray(np.arange(6.0).reshape(2, 3) ** 2)
+    q.grad = np.ascontiguousarray(p.grad)
+    for each in (p, q):
+        optim.SGD([each], lr=0.5).step()
+    np.testing.assert_array_equal(p.data, q.data)
 
 
 @pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW"])

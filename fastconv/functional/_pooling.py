@@ -51,7 +51,7 @@ def max_backward(axes: int, dy, indices, input_shape, layout, op: str | None = N
     check.no_empty_axis(op, "dy", dy.shape)
     indices = _pool_geometry.indices(op, indices, dy.shape, math.prod(_geometry.spatial(shape, layout)))
     dx = empty(shape, dy.dtype)
-    _kernels.max_pool_backward(geometry.fields, dy, indices, dx)
+    _kernels.max_pool_backward(geometry.fields, dy, None, indices, dx)
     return dx
 
 

@@ -23,15 +23,16 @@ def batch_norm(
     bias: np.ndarray | None = None,
     *,
     eps: float = 1e-5,
+    relu: bool = False,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Inference: (x - mean) / sqrt(var + eps) * weight + bias, with out=x in place. TypeError or ValueError
-    where an argument does not fit x."""
+    """Inference: (x - mean) / sqrt(var + eps) * weight + bias; with `relu` the relu of it, with out=x in place.
+    TypeError or ValueError where an argument does not fit x."""
     op = "batch_norm"
-    x, eps = _operand(op, "x", x), values.number(op, "eps", eps, 0)
+    x, eps, relu = _operand(op, "x", x), values.number(op, "eps", eps, 0), check.flag(op, "relu", relu)
     vectors = _vectors(op, x, mean=mean, var=var, weight=weight, bias=bias)
     y = _result(op, out, x, *vectors) if out is not x else check.output(op, out, x.shape, x.dtype, *vectors)
-    _kernels.batch_norm(*_sizes(x), x, *vectors, eps, y)
+    _kernels.batch_norm(*_sizes(x), x, *vectors, eps, relu, y)
     return y
 
 
@@ -41,19 +42,20 @@ def batch_norm_train(
     bias: np.ndarray | None = None,
     *,
     eps: float = 1e-5,
+    relu: bool = False,
     out: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(y, mean, var): x normalised by the mean and the biased variance of each of its channels, which hold
-    two values or more."""
+    two values or more; with `relu` y is the relu of it."""
     op = "batch_norm_train"
-    x, eps = _operand(op, "x", x), values.number(op, "eps", eps, 0)
+    x, eps, relu = _operand(op, "x", x), values.number(op, "eps", eps, 0), check.flag(op, "relu", relu)
     n, c, inner = _sizes(x)
     if n * inner < 2:
         check.reject(op, f"x has shape {x.shape}; training needs more than one value a channel")
     weight, bias = _vectors(op, x, weight=weight, bias=bias)
     y = _result(op, out, x, weight, bias)
     mean, var = np.empty(c, x.dtype), np.empty(c, x.dtype)
-    _kernels.batch_norm_train(n, c, inner, x, weight, bias, eps, y, mean, var)
+    _kernels.batch_norm_train(n, c, inner, x, weight, bias, eps, relu, y, mean, var)
     return y, mean, var
 
 
@@ -63,20 +65,25 @@ def batch_norm_backward(
     mean: np.ndarray,
     var: np.ndarray,
     weight: np.ndarray | None = None,
+    bias: np.ndarray | None = None,
     *,
     eps: float = 1e-5,
     training: bool = True,
+    relu: bool = False,
+    out: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(dx, dweight, dbias). While training, mean and var are those of x (biased) and depend on it; else
-    they are constants."""
+    they are constants. With `relu` dy is the gradient of what the ReLU gave, and bias is needed too. `out`
+    is for dx and may be dy itself."""
     op = "batch_norm_backward"
     x, eps = _operand(op, "x", x), values.number(op, "eps", eps, 0)
     dy = _like(op, "dy", dy, "x", x)
-    training = check.flag(op, "training", training)
-    mean, var, weight = _vectors(op, x, mean=mean, var=var, weight=weight)
+    training, relu = check.flag(op, "training", training), check.flag(op, "relu", relu)
+    vectors = _vectors(op, x, mean=mean, var=var, weight=weight, bias=bias)
+    dx = _result(op, out, x, *vectors, dy if dy is not out else None)
     n, c, inner = _sizes(x)
-    dx, dweight, dbias = empty(x.shape, x.dtype), np.empty(c, x.dtype), np.empty(c, x.dtype)
-    _kernels.batch_norm_backward(n, c, inner, dy, x, mean, var, weight, eps, training, dx, dweight, dbias)
+    dweight, dbias = np.empty(c, x.dtype), np.empty(c, x.dtype)
+    _kernels.batch_norm_backward(n, c, inner, dy, x, *vectors, eps, training, relu, dx, dweight, dbias)
     return dx, dweight, dbias
 
 

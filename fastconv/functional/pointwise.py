@@ -43,7 +43,7 @@ def _one(op: str, x: Any, out: Any, slope: float = 0.0) -> np.ndarray:
 
 
 def _two(op: str, pair: tuple[np.ndarray, np.ndarray], out: Any = None, slope: float = 0.0) -> np.ndarray:
-    y = _result(op, out, *pair)
+    y = _result(op.removesuffix("_relu"), out, *pair)
     _kernels.pointwise(_kernels.POINTWISE[op], y.size, slope, *pair, y)
     return y
 
@@ -53,9 +53,9 @@ def relu(x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
     return _one("relu", x, out)
 
 
-def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+def relu_backward(dy: np.ndarray, y: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
     """dy where y > 0, else 0; y is what relu gave (or its x, which has the same sign)."""
-    return _two("relu_backward", _pair("relu_backward", "dy", dy, "y", y))
+    return _two("relu_backward", _pair("relu_backward", "dy", dy, "y", y), out)
 
 
 def relu6(x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
@@ -63,9 +63,9 @@ def relu6(x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
     return _one("relu6", x, out)
 
 
-def relu6_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+def relu6_backward(dy: np.ndarray, x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
     """dy where 0 < x < 6, else 0."""
-    return _two("relu6_backward", _pair("relu6_backward", "dy", dy, "x", x))
+    return _two("relu6_backward", _pair("relu6_backward", "dy", dy, "x", x), out)
 
 
 def leaky_relu(x: np.ndarray, negative_slope: float = 0.01, *, out: np.ndarray | None = None) -> np.ndarray:
@@ -73,16 +73,19 @@ def leaky_relu(x: np.ndarray, negative_slope: float = 0.01, *, out: np.ndarray |
     return _one("leaky_relu", x, out, values.number("leaky_relu", "negative_slope", negative_slope))
 
 
-def leaky_relu_backward(dy: np.ndarray, x: np.ndarray, negative_slope: float = 0.01) -> np.ndarray:
+def leaky_relu_backward(
+    dy: np.ndarray, x: np.ndarray, negative_slope: float = 0.01, *, out: np.ndarray | None = None
+) -> np.ndarray:
     """dy where x > 0, else negative_slope * dy."""
     op = "leaky_relu_backward"
     slope = values.number(op, "negative_slope", negative_slope)
-    return _two(op, _pair(op, "dy", dy, "x", x), None, slope)
+    return _two(op, _pair(op, "dy", dy, "x", x), out, slope)
 
 
-def add(x: np.ndarray, y: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
-    """x + y, of one shape."""
-    return _two("add", _pair("add", "x", x, "y", y), out)
+def add(x: np.ndarray, y: np.ndarray, *, relu: bool = False, out: np.ndarray | None = None) -> np.ndarray:
+    """x + y, of one shape; with `relu` the relu of it."""
+    pair = _pair("add", "x", x, "y", y)
+    return _two("add_relu" if check.flag("add", "relu", relu) else "add", pair, out)
 
 
 # ---- in NumPy

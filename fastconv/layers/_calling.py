@@ -52,13 +52,26 @@ def call(name: str, layer: Layer, *xs: np.ndarray, free: np.ndarray | None = Non
     return y
 
 
-def forward(name: str, layer: Layer, *xs: np.ndarray, free: np.ndarray | None = None) -> tuple[np.ndarray, Back]:
-    """layer.forward(*xs), written into `free`, one of xs that nobody else reads, if the layer can."""
+def forward(
+    name: str, layer: Layer, *xs: np.ndarray, free: np.ndarray | None = None, relu: bool = False
+) -> tuple[np.ndarray, Back]:
+    """layer.forward(*xs), written into `free`, one of xs that nobody else reads, if the layer can; with the ReLU
+    behind it in one, if the layer says that it can."""
+    more: dict[str, Any] = {"relu": True} if relu else {}
+    if _fits(free) and layer.forward_in_place:
+        more["out"] = free
     try:
-        return layer.forward(*xs, out=free) if _fits(free) and layer.forward_in_place else layer.forward(*xs)
+        return layer.forward(*xs, **more)
     except (ValueError, TypeError) as error:
         _name_layer(error, name, layer)
         raise
+
+
+def backward(layer: Layer, back: Back, dy: np.ndarray, needs_input: bool, free: bool) -> np.ndarray | None:
+    """back(dy) of a layer, in place where dy is free to be overwritten and the layer can."""
+    if free and layer.back_in_place and _fits(dy):
+        return back(dy, needs_input=needs_input, out=dy)
+    return back(dy, needs_input=needs_input)
 
 
 def sum_of_gradients(dx: np.ndarray, other: np.ndarray, dy: np.ndarray) -> np.ndarray:

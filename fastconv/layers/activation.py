@@ -35,7 +35,25 @@ class _Activation(Layer):
         return y, back
 
 
-class ReLU(_Activation):
+class _Rectifier(_Activation):
+    """One whose gradient can be taken in place too."""
+
+    back_in_place = True
+
+    def gradient(self, dy: np.ndarray, y: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
+        raise NotImplementedError
+
+    def forward(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Back]:
+        y = self(x, out=out)
+        signs = y if self.forward_in_place else x
+
+        def back(dy: np.ndarray, needs_input: bool = True, *, out: np.ndarray | None = None) -> np.ndarray | None:
+            return self.gradient(dy, signs, out=out) if needs_input else None
+
+        return y, back
+
+
+class ReLU(_Rectifier):
     """max(x, 0); a NaN passes."""
 
     def __init__(self, inplace: bool = False) -> None:
@@ -44,11 +62,11 @@ class ReLU(_Activation):
     def __call__(self, x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
         return F.relu(x, out=out)
 
-    def gradient(self, dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return F.relu_backward(dy, y)
+    def gradient(self, dy: np.ndarray, y: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
+        return F.relu_backward(dy, y, out=out)
 
 
-class ReLU6(_Activation):
+class ReLU6(_Rectifier):
     """min(max(x, 0), 6)."""
 
     def __init__(self, inplace: bool = False) -> None:
@@ -57,11 +75,11 @@ class ReLU6(_Activation):
     def __call__(self, x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
         return F.relu6(x, out=out)
 
-    def gradient(self, dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return F.relu6_backward(dy, y)  # y is strictly inside (0, 6) exactly where x is
+    def gradient(self, dy: np.ndarray, y: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
+        return F.relu6_backward(dy, y, out=out)  # y is strictly inside (0, 6) exactly where x is
 
 
-class LeakyReLU(_Activation):
+class LeakyReLU(_Rectifier):
     """x where x > 0, else negative_slope * x."""
 
     arguments = ("negative_slope",)
@@ -75,14 +93,8 @@ class LeakyReLU(_Activation):
     def __call__(self, x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
         return F.leaky_relu(x, self.negative_slope, out=out)
 
-    def forward(self, x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarray, Back]:
-        y = self(x, out=out)
-        signs = y if self.forward_in_place else x
-
-        def back(dy: np.ndarray, needs_input: bool = True) -> np.ndarray | None:
-            return F.leaky_relu_backward(dy, signs, self.negative_slope) if needs_input else None
-
-        return y, back
+    def gradient(self, dy: np.ndarray, y: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
+        return F.leaky_relu_backward(dy, y, self.negative_slope, out=out)
 
     def describe(self) -> str:
         return f"negative_slope={self.negative_slope:g}"

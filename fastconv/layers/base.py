@@ -55,7 +55,8 @@ class Layer:
     `y, back = layer.forward(x)` computes for training and `dx = back(dy)` ADDS the gradients of the weights
     to `Parameter.grad` and returns the gradient of x; called again, it adds again. `back(dy,
     needs_input=False)` returns None and saves the work for dx: the first layer of a network needs none. A
-    back returns a new array, or its dy or a view of it, and never writes into dy.
+    back returns a new array, or its dy or a view of it, and never writes into dy, unless it is given as `out`
+    too.
 
     `layer(x)` is inference: running statistics, no dropout, nothing kept, safe in many threads at once. It
     does not depend on `training`.
@@ -83,6 +84,10 @@ class Layer:
     # Whether forward, and whether inference, takes `out=x` to work in place.
     forward_in_place: bool = False
     call_in_place: bool = False
+    # Whether back takes `out=dy`, which then nobody else reads, to work in place.
+    back_in_place: bool = False
+    # Whether forward takes `relu=True`: it then gives the ReLU of its result, and its back is that of both.
+    fuses_relu: bool = False
     # How many arrays it takes (None: any number) and gives, for the nodes of a Graph.
     input_count: int | None = 1
     output_count: int = 1

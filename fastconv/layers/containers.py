@@ -8,7 +8,8 @@ import numpy as np
 
 from .. import functional as F
 from . import _arguments as read
-from ._calling import call, forward, require_layer, sum_of_gradients
+from ._calling import backward, call, forward, require_layer, sum_of_gradients
+from .activation import ReLU
 from .base import Back, Layer
 
 
@@ -39,9 +40,12 @@ class _Children(Layer):
 class Sequential(_Children):
     """Layers one after the other: `Sequential(a, b)`, or `Sequential({"name": a, ...})`.
 
-    Activations work in place on arrays that the layer before made and does not need again. The gradient
-    stops at the first layer that has a trainable weight, unless that of x is asked for.
+    Activations work in place on arrays that the layer before made and does not need again; a ReLU behind batch
+    norm or a Residual is computed together with it in training. The gradient stops at the first layer that has a
+    trainable weight, unless that of x is asked for.
     """
+
+    back_in_place = True
 
     def __init__(self, *layers: Layer | Mapping[str, Layer]) -> None:
         self._fill(layers[0] if len(layers) == 1 and isinstance(layers[0], Mapping) else layers)
@@ -74,19 +78,27 @@ class Sequential(_Children):
         return x
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, Back]:
+        layers = list(self)
         backs: list[Back] = []
-        free = False
-        for name, layer in self._layers.items():
-            x, back_one = forward(name, layer, x, free=x if free else None)
+        free = fused = False
+        for (name, layer), following in zip(self._layers.items(), [*layers[1:], None], strict=True):
+            if fused:  # this is the ReLU that the layer before has computed
+                backs.append(_passed_on)
+                free = fused = False
+                continue
+            fused = layer.fuses_relu and type(following) is ReLU
+            x, back_one = forward(name, layer, x, free=x if free else None, relu=fused)
             backs.append(back_one)
             free = layer.result == "new" or (layer.result == "input" and free)
-        trainable = (position for position, layer in enumerate(self) if layer.is_trainable())
+        trainable = (position for position, layer in enumerate(layers) if layer.is_trainable())
         first = next(trainable, len(backs))
 
-        def back(dy: np.ndarray, needs_input: bool = True) -> np.ndarray | None:
-            last = 0 if needs_input else first
+        def back(dy: np.ndarray, needs_input: bool = True, *, out: np.ndarray | None = None) -> np.ndarray | None:
+            last, free = 0 if needs_input else first, out is not None
             for position in range(len(backs) - 1, last - 1, -1):
-                dy = backs[position](dy, needs_input=needs_input or position > last)
+                given, needed = dy, needs_input or position > last
+                dy = backward(layers[position], backs[position], given, needed, free)
+                free = free or (needed and not np.may_share_memory(dy, given))
             return dy if needs_input else None
 
         return x, back
@@ -99,10 +111,17 @@ class Sequential(_Children):
         return cls(config["layers"])
 
 
+def _passed_on(dy: np.ndarray, needs_input: bool = True, *, out: np.ndarray | None = None) -> np.ndarray:
+    """The back of a layer that the one before has computed."""
+    return dy
+
+
 class Residual(Layer):
     """y = body(x) + shortcut(x), where shortcut None is x itself (He et al. 2015)."""
 
     result = "new"
+    back_in_place = True
+    fuses_relu = True
 
     def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
         self.body = require_layer("Residual", body)
@@ -113,24 +132,31 @@ class Residual(Layer):
         other = x if self.shortcut is None else call("shortcut", self.shortcut, x)
         return self._join(y, other, self.body.result == "new")
 
-    def forward(self, x: np.ndarray) -> tuple[np.ndarray, Back]:
+    def forward(self, x: np.ndarray, *, relu: bool = False) -> tuple[np.ndarray, Back]:
         y, body_back = forward("body", self.body, x)
-        other, shortcut_back = x, None
-        if self.shortcut is not None:
-            other, shortcut_back = forward("shortcut", self.shortcut, x)
+        other, shortcut, shortcut_back = x, self.shortcut, None
+        if shortcut is not None:
+            other, shortcut_back = forward("shortcut", shortcut, x)
+        y = self._join(y, other, self.body.result == "new", relu)
+        signs = y if relu else None
 
-        def back(dy: np.ndarray, needs_input: bool = True) -> np.ndarray | None:
+        def back(dy: np.ndarray, needs_input: bool = True, *, out: np.ndarray | None = None) -> np.ndarray | None:
+            if relu:
+                dy = out = F.relu_backward(dy, signs, out=out)
             dx = body_back(dy, needs_input=needs_input)
-            extra = dy if shortcut_back is None else shortcut_back(dy, needs_input=needs_input)
+            extra = dy
+            if shortcut_back is not None:  # the last to read dy
+                free = out is not None and not (needs_input and np.may_share_memory(dx, dy))
+                extra = backward(shortcut, shortcut_back, dy, needs_input, free)
             return sum_of_gradients(dx, extra, dy) if needs_input else None
 
-        return self._join(y, other, self.body.result == "new"), back
+        return y, back
 
     @staticmethod
-    def _join(y: np.ndarray, other: np.ndarray, free: bool) -> np.ndarray:
+    def _join(y: np.ndarray, other: np.ndarray, free: bool, relu: bool = False) -> np.ndarray:
         if y.shape != other.shape:
             raise ValueError(f"Residual: body gives shape {y.shape}, shortcut {other.shape}")
-        return F.add(y, other, out=y if free else None)
+        return F.add(y, other, relu=relu, out=y if free else None)
 
     def config(self) -> dict[str, Any]:
         return {"body": self.body, "shortcut": self.shortcut}

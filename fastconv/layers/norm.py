@@ -23,6 +23,8 @@ class _BatchNorm(Layer):
     buffer_names = ("running_mean", "running_var", "num_batches_tracked")
     result = "new"
     call_in_place = True
+    back_in_place = True
+    fuses_relu = True
     ndims: ClassVar[tuple[int, ...]]
 
     def __init__(
@@ -64,25 +66,29 @@ class _BatchNorm(Layer):
             return F.batch_norm_train(x, *self._affine(), eps=self.eps)[0]
         return F.batch_norm(x, self.running_mean, self.running_var, *self._affine(), eps=self.eps, out=out)
 
-    def forward(self, x: np.ndarray) -> tuple[np.ndarray, Back]:
+    def forward(self, x: np.ndarray, *, relu: bool = False) -> tuple[np.ndarray, Back]:
         self._require_channels(x)
         by_batch = self.training or not self.track_running_stats
         if by_batch:
-            y, mean, var = F.batch_norm_train(x, *self._affine(), eps=self.eps)
+            y, mean, var = F.batch_norm_train(x, *self._affine(), eps=self.eps, relu=relu)
             if self.training and self.track_running_stats:
                 self._track(mean, var, y.size // self.num_features)
         else:
             # Copies, because a later forward may move the statistics before back is called.
             mean, var = self.running_mean.copy(), self.running_var.copy()
-            y = F.batch_norm(x, mean, var, *self._affine(), eps=self.eps)
+            y = F.batch_norm(x, mean, var, *self._affine(), eps=self.eps, relu=relu)
         weight, bias = self.weight, self.bias
-        version = weight.version if self.affine else 0
+        versions = (weight.version, bias.version) if self.affine else (0, 0)
 
-        def back(dy: np.ndarray, needs_input: bool = True) -> np.ndarray | None:
+        def back(dy: np.ndarray, needs_input: bool = True, *, out: np.ndarray | None = None) -> np.ndarray | None:
             if not needs_input and not self.is_trainable():
                 return None
-            scale = weight.require_version(version) if weight is not None else None
-            dx, dweight, dbias = F.batch_norm_backward(dy, x, mean, var, scale, eps=self.eps, training=by_batch)
+            scale = shift = None
+            if weight is not None:
+                scale, shift = weight.require_version(versions[0]), bias.require_version(versions[1])
+            dx, dweight, dbias = F.batch_norm_backward(
+                dy, x, mean, var, scale, shift, eps=self.eps, training=by_batch, relu=relu, out=out
+            )
             if weight is not None:
                 weight.add_gradient(dweight)
                 bias.add_gradient(dbias)

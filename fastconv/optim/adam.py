@@ -1,5 +1,5 @@
 """Adam and AdamW.
-A step must never write into a gradient, nor make a temporary larger than one block."""
+A step must never write into a gradient, nor make a temporary."""
 
 import math
 from collections.abc import Iterable
@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..functional import update
 from ..layers.base import Parameter
 from .base import Group, Optimizer, require_number
 
@@ -50,32 +51,19 @@ class Adam(Optimizer):
                 state[name] = np.zeros_like(parameter.data)
         state["step"] += 1
         (beta1, beta2), lr, decay = group["betas"], group["lr"], group["weight_decay"]
-        step_size = lr / (1 - beta1 ** state["step"])
-        root = math.sqrt(1 - beta2 ** state["step"])
-        largest = state["max_exp_avg_sq" if group["amsgrad"] else "exp_avg_sq"]
-        arrays = parameter.data, parameter.grad, state["exp_avg"], state["exp_avg_sq"], largest
-        for p, g, m, v, top, one, two in self._blocks(*arrays):
-            if decay and self.decoupled:
-                p *= 1 - lr * decay
-            elif decay:
-                np.multiply(p, decay, out=one)
-                one += g
-                g = one
-            np.subtract(g, m, out=two)
-            two *= 1 - beta1
-            m += two
-            np.multiply(g, g, out=two)
-            two *= 1 - beta2
-            v *= beta2
-            v += two
-            if group["amsgrad"]:
-                np.maximum(top, v, out=top)
-            np.sqrt(top, out=two)
-            two /= root
-            two += group["eps"]
-            np.divide(m, two, out=two)
-            two *= step_size
-            p -= two
+        update.adam(
+            parameter.data,
+            parameter.grad,
+            state["exp_avg"],
+            state["exp_avg_sq"],
+            state["max_exp_avg_sq"] if group["amsgrad"] else None,
+            step_size=lr / (1 - beta1 ** state["step"]),
+            betas=(beta1, beta2),
+            root=math.sqrt(1 - beta2 ** state["step"]),
+            eps=group["eps"],
+            keep=1 - lr * decay if self.decoupled else 1.0,
+            weight_decay=0.0 if self.decoupled else decay,
+        )
 
 
 class AdamW(Adam):

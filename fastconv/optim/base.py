@@ -1,5 +1,5 @@
-"""What all optimizers share: groups of parameters, their state, work in blocks, state dicts.
-A step must never write into a gradient, nor make a temporary larger than one block."""
+"""What all optimizers share: groups of parameters, their state, state dicts.
+A step must never write into a gradient, nor make a temporary."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,9 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..layers.base import Parameter
-
-# Elements worked on at once: the operands of a block (up to 7 of them) stay in the second-level cache.
-_BLOCK = 16384
 
 Group = dict[str, Any]
 
@@ -30,7 +27,6 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[Group] = []
         self.state: dict[Parameter, dict[str, Any]] = {}
-        self._scratch: dict[np.dtype, tuple[np.ndarray, np.ndarray]] = {}
         items = list(params)
         if not items:
             raise ValueError(f"{type(self).__name__}: params is empty")
@@ -86,8 +82,8 @@ class Optimizer:
                     f"{type(self).__name__}: a gradient of shape {grad.shape} and dtype {grad.dtype} "
                     f"does not fit its parameter of shape {data.shape} and dtype {data.dtype}"
                 )
-            if not data.flags.c_contiguous:
-                parameter.data = np.ascontiguousarray(data)  # blocks are flat views
+            if not (data.flags.c_contiguous and data.flags.aligned):
+                parameter.data = np.require(data, requirements=("C", "A", "O"))  # the kernels see runs of numbers
         for parameter, group in work:
             self.update(parameter, group)
             parameter.version += 1
@@ -95,18 +91,6 @@ class Optimizer:
     def update(self, parameter: Parameter, group: Group) -> None:
         """One step of one parameter."""
         raise NotImplementedError
-
-    def _blocks(self, *arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-        """The arrays (of one shape) as flat views of one block after the other, and two scratch blocks."""
-        dtype = arrays[0].dtype
-        if dtype not in self._scratch:
-            self._scratch[dtype] = np.empty(_BLOCK, dtype), np.empty(_BLOCK, dtype)
-        one, two = self._scratch[dtype]
-        flat = [array.reshape(-1) for array in arrays]
-        for start in range(0, flat[0].size, _BLOCK):
-            parts = [array[start : start + _BLOCK] for array in flat]
-            size = parts[0].size
-            yield (*parts, one[:size], two[:size])
 
     def state_dict(self, *, copy: bool = True) -> dict[str, Any]:
         """{"state": {index: {...}}, "param_groups": [...]}, parameters numbered in order, as PyTorch's."""
@@ -172,7 +156,7 @@ class Optimizer:
                     raise ValueError(f"{kind}: step must be a positive integer, got {value!r}")
                 state[name] = value
                 continue
-            array = np.array(value)
+            array = np.array(value, order="C")
             if array.shape != data.shape or array.dtype != data.dtype:
                 raise ValueError(
                     f"{kind}: {name} has shape {array.shape} and dtype {array.dtype}, "

@@ -1,11 +1,12 @@
 """Stochastic gradient descent with momentum.
-A step must never write into a gradient, nor make a temporary larger than one block."""
+A step must never write into a gradient, nor make a temporary."""
 
 import math
 from collections.abc import Iterable
 
 import numpy as np
 
+from ..functional import update
 from ..layers.base import Parameter
 from .base import Group, Optimizer, require_number
 
@@ -47,29 +48,12 @@ class SGD(Optimizer):
             raise ValueError("SGD: nesterov needs momentum above 0 and dampening 0")
 
     def update(self, parameter: Parameter, group: Group) -> None:
-        lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
-        velocity, first = parameter.data, False  # without momentum the block of it is not used
-        if momentum:
+        velocity, first = None, False
+        if group["momentum"]:
             state = self.state.setdefault(parameter, {})
             first = "momentum_buffer" not in state
             if first:
                 state["momentum_buffer"] = np.empty_like(parameter.data)
             velocity = state["momentum_buffer"]
-        for p, g, v, one, two in self._blocks(parameter.data, parameter.grad, velocity):
-            if decay:
-                np.multiply(p, decay, out=one)
-                one += g
-                g = one
-            if momentum:
-                if first:
-                    v[...] = g
-                else:
-                    v *= momentum
-                    v += np.multiply(g, 1 - group["dampening"], out=two) if group["dampening"] else g
-                if group["nesterov"]:
-                    np.multiply(v, momentum, out=two)
-                    two += g
-                    g = two
-                else:
-                    g = v
-            p -= np.multiply(g, lr, out=two)
+        settings = {name: group[name] for name in self.defaults}
+        update.sgd(parameter.data, parameter.grad, velocity, first=first, **settings)

@@ -29,38 +29,43 @@ def _all_but_channels(x):
     return (0, *range(2, x.ndim))
 
 
-def batch_norm(x, mean, var, weight=None, bias=None, *, eps=1e-5, out=None):
-    """(x - mean) / sqrt(var + eps) * weight + bias, each vector one value a channel of x (N, C, *spatial)."""
+def batch_norm(x, mean, var, weight=None, bias=None, *, eps=1e-5, relu=False, out=None):
+    """(x - mean) / sqrt(var + eps) * weight + bias, each vector one value a channel of x (N, C, *spatial); of it
+    the relu, if asked for."""
     a = _input(x)
     scale = _column(weight, a, "weight", 1) / np.sqrt(_column(var, a, "var") + a.dtype.type(_eps(eps)))
     y = (a - _column(mean, a, "mean")) * scale + _column(bias, a, "bias", 0)
-    return read.deliver(y, out=out)
+    return read.deliver(np.where(y <= 0, y.dtype.type(0), y) if relu else y, out=out)
 
 
-def batch_norm_train(x, weight=None, bias=None, *, eps=1e-5, out=None):
-    """(y, mean, var): normalised by the mean and the biased variance of each channel of x itself."""
+def batch_norm_train(x, weight=None, bias=None, *, eps=1e-5, relu=False, out=None):
+    """(y, mean, var): normalised by the mean and the biased variance of each channel of x itself; of it the relu,
+    if asked for."""
     a = _input(x)
     axes = _all_but_channels(a)
     if a.size // a.shape[1] < 2:
         raise ValueError(f"x: training needs more than one value a channel, got shape {a.shape}")
     mean, var = a.mean(axis=axes), a.var(axis=axes)
-    return batch_norm(a, mean, var, weight, bias, eps=eps, out=out), mean, var
+    return batch_norm(a, mean, var, weight, bias, eps=eps, relu=relu, out=out), mean, var
 
 
-def batch_norm_backward(dy, x, mean, var, weight=None, *, eps=1e-5, training=True):
-    """(dx, dweight, dbias). In training mean and var are functions of x; otherwise they are constants."""
+def batch_norm_backward(dy, x, mean, var, weight=None, bias=None, *, eps=1e-5, training=True, relu=False, out=None):
+    """(dx, dweight, dbias). In training mean and var are functions of x; otherwise they are constants. Behind a
+    relu dy is that of its result."""
     a, d = _input(x), _input(dy, "dy")
     read.alike(a.dtype, d, "dy")
     read.expect(d, "dy", a.shape)
     axes = _all_but_channels(a)
     scale = 1 / np.sqrt(_column(var, a, "var") + a.dtype.type(_eps(eps)))
     normal = (a - _column(mean, a, "mean")) * scale
+    if relu:
+        d = np.where(normal * _column(weight, a, "weight", 1) + _column(bias, a, "bias", 0) <= 0, d.dtype.type(0), d)
     dbias, dweight = d.sum(axis=axes), (d * normal).sum(axis=axes)
     dx = d
     if training:
         count = a.dtype.type(max(a.size // a.shape[1], 1))
         dx = d - _column(dbias, a, "dbias") / count - normal * _column(dweight, a, "dweight") / count
-    return read.deliver(dx * scale * _column(weight, a, "weight", 1)), dweight, dbias
+    return read.deliver(dx * scale * _column(weight, a, "weight", 1), out=out), dweight, dbias
 
 
 def _across(x, size, before):

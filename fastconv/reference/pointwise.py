@@ -23,10 +23,10 @@ def relu(x, *, out=None):
     return read.deliver(np.where(a <= 0, a.dtype.type(0), a), out=out)
 
 
-def relu_backward(dy, y):
+def relu_backward(dy, y, *, out=None):
     """dy where y > 0, else 0."""
     d, a = _same(dy, y, "y")
-    return read.deliver(np.where(a <= 0, d.dtype.type(0), d))
+    return read.deliver(np.where(a <= 0, d.dtype.type(0), d), out=out)
 
 
 def relu6(x, *, out=None):
@@ -35,10 +35,10 @@ def relu6(x, *, out=None):
     return read.deliver(np.clip(a, a.dtype.type(0), a.dtype.type(6)), out=out)
 
 
-def relu6_backward(dy, x):
+def relu6_backward(dy, x, *, out=None):
     """dy where 0 < x < 6, else 0."""
     d, a = _same(dy, x, "x")
-    return read.deliver(np.where((a <= 0) | (a >= 6), d.dtype.type(0), d))
+    return read.deliver(np.where((a <= 0) | (a >= 6), d.dtype.type(0), d), out=out)
 
 
 def leaky_relu(x, negative_slope=0.01, *, out=None):
@@ -47,10 +47,10 @@ def leaky_relu(x, negative_slope=0.01, *, out=None):
     return read.deliver(np.where(a > 0, a, a * a.dtype.type(negative_slope)), out=out)
 
 
-def leaky_relu_backward(dy, x, negative_slope=0.01):
+def leaky_relu_backward(dy, x, negative_slope=0.01, *, out=None):
     """dy where x > 0, else negative_slope * dy."""
     d, a = _same(dy, x, "x")
-    return read.deliver(np.where(a > 0, d, d * d.dtype.type(negative_slope)))
+    return read.deliver(np.where(a > 0, d, d * d.dtype.type(negative_slope)), out=out)
 
 
 def _logistic(a):
@@ -129,9 +129,10 @@ def log_softmax_backward(dy, y, axis=-1):
     return read.deliver(d - np.exp(a) * d.sum(axis=_axis(axis, a.ndim), keepdims=True))
 
 
-def add(x, y, *, out=None):
-    """x + y, of one shape."""
+def add(x, y, *, relu=False, out=None):
+    """x + y, of one shape; of it the relu, if asked for."""
     a, b = _input(x), _input(y, "y")
     read.alike(a.dtype, b, "y")
     read.expect(b, "y", a.shape)
-    return read.deliver(a + b, out=out)
+    s = a + b
+    return read.deliver(np.where(s <= 0, s.dtype.type(0), s) if relu else s, out=out)

@@ -1,17 +1,50 @@
-/* Batch normalisation of (N, C, inner) arrays. Statistics are the corrected two-pass formula (Chan, Golub, LeVeque 1983): a sum,
-   then the sums of the deviations and of their squares; short runs in the element type, folded into double in a fixed order. */
+/* Batch normalisation of (N, C, inner) arrays, with or without a ReLU behind it: what a channel's values become, and long
+   planes. Short planes are in batch_norm_columns.h. Sums are of deviations from a value near the mean, in the element type over
+   short runs and folded into double in a fixed order; Chan, Golub, LeVeque 1983 correct them for where the mean really is. */
 
 typedef struct NAME(batch_norm_call) {
     ptrdiff_t n, c, inner;
     const T *x, *dy, *weight, *bias; /* weight and bias may be NULL: 1 and 0 */
     const T *mean, *var; /* given statistics, or NULL while training */
     double eps;
-    int training;
-    T *y; /* of the gradient: dx */
+    int training, relu;
+    T *y; /* of the gradient: dx, which may be dy */
     T *out_mean, *out_var, *dweight, *dbias;
     ptrdiff_t a_task;
 } NAME(batch_norm_call);
 
+/* What is computed of x and u = dy: a literal wherever it is passed on, so that each gets a loop of its own. */
+enum { NAME(NORMAL), NAME(NORMAL_RELU), NAME(GRADIENT), NAME(GRADIENT_RELU) };
+#define IS_GRADIENT(kind) ((kind) >= NAME(GRADIENT))
+
+/* A channel's values: NORMAL gives (x - centre) * scale + bias; GRADIENT (x - centre) * slope + u * scale + shift. */
+typedef struct NAME(line) {
+    T centre, scale, bias, slope, shift;
+} NAME(line);
+
+typedef struct NAME(vector_line) {
+    V centre, scale, bias, slope, shift;
+} NAME(vector_line);
+
+INLINE NAME(vector_line) NAME(line_everywhere)(NAME(line) l) {
+    return (NAME(vector_line)){NAME(vset)(l.centre), NAME(vset)(l.scale), NAME(vset)(l.bias), NAME(vset)(l.slope),
+                               NAME(vset)(l.shift)};
+}
+
+INLINE V NAME(normal)(V x, NAME(vector_line) l) { return (x - l.centre) * l.scale + l.bias; }
+
+/* dy, or behind a ReLU dy where what it was given is positive: the same numbers as in the forward pass. */
+INLINE V NAME(through_relu)(V x, V u, NAME(vector_line) l, const int kind) {
+    return kind == NAME(GRADIENT_RELU) ? NAME(positive)(NAME(normal)(x, l), u) : u;
+}
+
+INLINE V NAME(on_line)(V x, V u, NAME(vector_line) l, const int kind) {
+    if (IS_GRADIENT(kind)) return NAME(through_relu)(x, u, l, kind) * l.scale + ((x - l.centre) * l.slope + l.shift);
+    const V y = NAME(normal)(x, l);
+    return kind == NAME(NORMAL_RELU) ? NAME(positive)(y, y) : y;
+}
+
+/* Sums of x - centre and its square, or of dy and dy * (x - centre). */
 typedef struct NAME(moments) {
     double first, second;
 } NAME(moments);
@@ -19,33 +52,46 @@ typedef struct NAME(moments) {
 /* Rounds of vectors between two folds into double. */
 #define FOLD 32
 
-/* Sums over a channel c of: deviation(x) and deviation^2 (dy NULL), or dy and dy * deviation(x). */
-INLINE NAME(moments) NAME(channel_moments)(const NAME(batch_norm_call) *m, ptrdiff_t c, const T *dy, T mean) {
-    const ptrdiff_t inner = m->inner, image = m->c * inner;
-    const V centre = NAME(vset)(mean);
+/* Begins to read row `n` of a channel: rows are short and far apart, which no hardware prefetcher follows. */
+INLINE void NAME(prefetch_row)(const NAME(batch_norm_call) *m, ptrdiff_t n, ptrdiff_t c, const int kind) {
+    if (n < 0 || n >= m->n) return;
+    const ptrdiff_t at = (n * m->c + c) * m->inner;
+    for (ptrdiff_t i = 0; i < 256; i += 64) {
+        __builtin_prefetch((const char *)(m->x + at) + i);
+        if (IS_GRADIENT(kind)) __builtin_prefetch((const char *)(m->dy + at) + i);
+    }
+}
+
+INLINE NAME(moments)
+    NAME(channel_moments)(const NAME(batch_norm_call) *m, ptrdiff_t c, NAME(line) line, const int kind) {
+    const NAME(vector_line) l = NAME(line_everywhere)(line);
     NAME(moments) total = {0, 0};
     V first = NAME(vzero)(), second = first, first_b = first, second_b = first;
     ptrdiff_t rounds = 0;
     for (ptrdiff_t n = 0; n < m->n; n++) {
-        const T *x = m->x + n * image + c * inner, *g = dy ? dy + n * image + c * inner : NULL;
-        for (ptrdiff_t i = 0; i < inner;) {
+        const ptrdiff_t at = (n * m->c + c) * m->inner;
+        const T *x = m->x + at, *g = IS_GRADIENT(kind) ? m->dy + at : x;
+        NAME(prefetch_row)(m, n + 1, c, kind);
+        for (ptrdiff_t i = 0; i < m->inner;) {
             /* Whole pairs of vectors up to the next fold, then what is left of the row. */
-            const ptrdiff_t pairs = NAME(smaller)((inner - i) / (2 * VL), FOLD - rounds);
+            const ptrdiff_t pairs = NAME(smaller)((m->inner - i) / (2 * VL), FOLD - rounds);
             for (ptrdiff_t j = 0; j < pairs; j++, i += 2 * VL) {
-                const V a = NAME(vload)(x + i) - centre, b = NAME(vload)(x + i + VL) - centre;
-                const V u = g ? NAME(vload)(g + i) : a, v = g ? NAME(vload)(g + i + VL) : b;
+                const V p = NAME(vload)(x + i), q = NAME(vload)(x + i + VL), a = p - l.centre, b = q - l.centre;
+                const V u = IS_GRADIENT(kind) ? NAME(through_relu)(p, NAME(vload)(g + i), l, kind) : a;
+                const V v = IS_GRADIENT(kind) ? NAME(through_relu)(q, NAME(vload)(g + i + VL), l, kind) : b;
                 first += u;
                 first_b += v;
                 second += u * a;
                 second_b += v * b;
             }
             rounds += pairs;
-            if (rounds < FOLD && i < inner) {
-                const ptrdiff_t rest = NAME(smaller)(inner - i, VL);
+            if (rounds < FOLD && i < m->inner) {
+                const ptrdiff_t rest = NAME(smaller)(m->inner - i, VL);
                 const MASK some = NAME(mask_range)(0, rest);
-                V a = NAME(vload_masked)(x + i, some) - centre;
+                const V p = NAME(vload_masked)(x + i, some);
+                V a = p - l.centre;
                 if (rest < VL) a = NAME(vselect)((VI)(NAME(vlanes)() < NAME(vset_int)((TI)rest)), a, NAME(vzero)());
-                const V u = g ? NAME(vload_masked)(g + i, some) : a;
+                const V u = IS_GRADIENT(kind) ? NAME(through_relu)(p, NAME(vload_masked)(g + i, some), l, kind) : a;
                 first += u;
                 second += u * a;
                 rounds++;
@@ -64,89 +110,41 @@ INLINE NAME(moments) NAME(channel_moments)(const NAME(batch_norm_call) *m, ptrdi
     return total;
 }
 
-/* The same sums for a vector of channels when inner is 1: lanes are channels. */
-INLINE void NAME(lane_moments)(const NAME(batch_norm_call) *m, ptrdiff_t c, MASK some, const T *dy, V centre,
-                               double *first, double *second) {
-    for (ptrdiff_t i = 0; i < VL; i++) first[i] = second[i] = 0;
-    for (ptrdiff_t n = 0; n < m->n;) {
-        V a = NAME(vzero)(), b = a;
-        for (ptrdiff_t j = 0; j < FOLD && n < m->n; j++, n++) {
-            const V d = NAME(vload_masked)(m->x + n * m->c + c, some) - centre;
-            const V u = dy ? NAME(vload_masked)(dy + n * m->c + c, some) : d;
-            a += u;
-            b += u * d;
-        }
-        T u[VBYTES / T_BYTES], v[VBYTES / T_BYTES];
-        NAME(vstore)(u, a);
-        NAME(vstore)(v, b);
-        for (ptrdiff_t i = 0; i < VL; i++) {
-            first[i] += (double)u[i];
-            second[i] += (double)v[i];
-        }
+INLINE void NAME(map_row)(const NAME(batch_norm_call) *m, ptrdiff_t at, NAME(vector_line) l, const int kind) {
+    const T *x = m->x + at, *u = IS_GRADIENT(kind) ? m->dy + at : x;
+    T *y = m->y + at;
+    ptrdiff_t i = 0;
+    for (; i + VL <= m->inner; i += VL)
+        NAME(vstore)(y + i, NAME(on_line)(NAME(vload)(x + i), NAME(vload)(u + i), l, kind));
+    if (i == m->inner) return;
+    const MASK some = NAME(mask_range)(0, m->inner - i);
+    NAME(vstore_masked)(y + i, some,
+                        NAME(on_line)(NAME(vload_masked)(x + i, some), NAME(vload_masked)(u + i, some), l, kind));
+}
+
+/* From the last image to the first: what was read last is still in cache. */
+INLINE void NAME(map_channel)(const NAME(batch_norm_call) *m, ptrdiff_t c, NAME(line) line, const int kind) {
+    const NAME(vector_line) l = NAME(line_everywhere)(line);
+    for (ptrdiff_t n = m->n - 1; n >= 0; n--) {
+        NAME(prefetch_row)(m, n - 1, c, kind);
+        NAME(map_row)(m, (n * m->c + c) * m->inner, l, kind);
     }
 }
 
-/* y[i] = (x[i] - centre) * slope + u[i] * scale + shift: normalises (u NULL) or gives the gradient (u = dy). */
-typedef struct NAME(line) {
-    T centre, slope, scale, shift;
-} NAME(line);
-
-INLINE V NAME(on_line)(V x, V u, V centre, V slope, V scale, V shift, const int with_u) {
-    const V y = (x - centre) * slope + shift;
-    return with_u ? u * scale + y : y;
+/* The line of channel c under statistics as they are handed on, rounded: the gradient works out the same one from them. */
+INLINE NAME(line) NAME(normal_line)(const NAME(batch_norm_call) *m, ptrdiff_t c, T mean, T var) {
+    const double inverse = 1 / sqrt((double)var + m->eps);
+    return (NAME(line)){mean, (T)(inverse * (m->weight ? (double)m->weight[c] : 1)), m->bias ? m->bias[c] : 0, 0, 0};
 }
 
-INLINE void NAME(map_channel)(const NAME(batch_norm_call) *m, ptrdiff_t c, NAME(line) l, const int with_u) {
-    const V centre = NAME(vset)(l.centre), slope = NAME(vset)(l.slope), scale = NAME(vset)(l.scale);
-    const V shift = NAME(vset)(l.shift);
-    for (ptrdiff_t n = 0; n < m->n; n++) {
-        const ptrdiff_t at = (n * m->c + c) * m->inner;
-        const T *x = m->x + at, *u = with_u ? m->dy + at : x;
-        T *y = m->y + at;
-        ptrdiff_t i = 0;
-        for (; i + VL <= m->inner; i += VL)
-            NAME(vstore)(y + i,
-                         NAME(on_line)(NAME(vload)(x + i), NAME(vload)(u + i), centre, slope, scale, shift, with_u));
-        if (i == m->inner) continue;
-        const MASK some = NAME(mask_range)(0, m->inner - i);
-        NAME(vstore_masked)(y + i, some,
-                            NAME(on_line)(NAME(vload_masked)(x + i, some), NAME(vload_masked)(u + i, some), centre,
-                                          slope, scale, shift, with_u));
-    }
-}
-
-/* The same for a vector of channels when inner is 1. */
-INLINE void NAME(map_lanes)(const NAME(batch_norm_call) *m, ptrdiff_t c, MASK some, const NAME(line) *l,
-                            const int with_u) {
-    T lane[4][VBYTES / T_BYTES];
-    for (ptrdiff_t i = 0; i < VL; i++) {
-        lane[0][i] = l[i].centre;
-        lane[1][i] = l[i].slope;
-        lane[2][i] = l[i].scale;
-        lane[3][i] = l[i].shift;
-    }
-    const V centre = NAME(vload)(lane[0]), slope = NAME(vload)(lane[1]), scale = NAME(vload)(lane[2]);
-    const V shift = NAME(vload)(lane[3]);
-    for (ptrdiff_t at = c; at < m->n * m->c; at += m->c) {
-        const V x = NAME(vload_masked)(m->x + at, some), u = with_u ? NAME(vload_masked)(m->dy + at, some) : x;
-        NAME(vstore_masked)(m->y + at, some, NAME(on_line)(x, u, centre, slope, scale, shift, with_u));
-    }
-}
-
-INLINE NAME(line) NAME(normal_line)(const NAME(batch_norm_call) *m, ptrdiff_t c, double mean, double var) {
-    NAME(line) l = {(T)mean, (T)((m->weight ? (double)m->weight[c] : 1) / sqrt(var + m->eps)), 0,
-                    m->bias ? m->bias[c] : 0};
-    return l;
-}
-
-/* The statistics of channel c from the sums about `centre`; kept for the caller. */
-INLINE NAME(line) NAME(trained_line)(const NAME(batch_norm_call) *m, ptrdiff_t c, T centre, NAME(moments) about) {
+/* Keeps the statistics of channel c, of which the sums about `centre` are given, for the caller. Returns whether the centre was
+   far from the mean, as deviations go: then the variance is the small difference of large numbers. */
+INLINE int NAME(keep_statistics)(const NAME(batch_norm_call) *m, ptrdiff_t c, T centre, NAME(moments) about) {
     const double count = (double)m->n * (double)m->inner, off = about.first / count;
-    const double mean = (double)centre + off, var = about.second / count - off * off;
-    const double positive = var < 0 ? 0 : var; /* NaN stays */
-    m->out_mean[c] = (T)mean;
-    m->out_var[c] = (T)positive;
-    return NAME(normal_line)(m, c, mean, positive);
+    const double var = about.second / count - off * off;
+    m->out_mean[c] = (T)((double)centre + off);
+    m->out_var[c] = (T)(var < 0 ? 0 : var); /* NaN stays */
+    return off * off > 4 * var;
 }
 
 /* The gradient of channel c from the sums of dy and dy * (x - mean). */
@@ -155,7 +153,7 @@ INLINE NAME(line) NAME(gradient_line)(const NAME(batch_norm_call) *m, ptrdiff_t 
     const double scale = inverse * (m->weight ? (double)m->weight[c] : 1);
     m->dweight[c] = (T)(sums.second * inverse);
     m->dbias[c] = (T)sums.first;
-    NAME(line) l = {m->mean[c], 0, (T)scale, 0};
+    NAME(line) l = NAME(normal_line)(m, c, m->mean[c], m->var[c]);
     if (m->training) {
         l.slope = (T)(-scale * inverse * inverse * sums.second / count);
         l.shift = (T)(-scale * sums.first / count);
@@ -163,116 +161,48 @@ INLINE NAME(line) NAME(gradient_line)(const NAME(batch_norm_call) *m, ptrdiff_t 
     return l;
 }
 
-/* One channel, or with inner 1 one vector of channels, from statistics to result. */
-static void NAME(batch_norm_task)(void *call, ptrdiff_t task, void *scratch) {
+/* Elements that say about where the mean of a channel is. */
+#define FIRST_GUESS 512
+
+static void NAME(train_channel)(void *call, ptrdiff_t c, void *scratch) {
     const NAME(batch_norm_call) *m = call;
-    const double count = (double)m->n * (double)m->inner;
+    const ptrdiff_t some = NAME(smaller)(m->inner, FIRST_GUESS);
+    NAME(line) l = {NAME(sum_of)(m->x + c * m->inner, some) / (T)some, 0, 0, 0, 0};
     (void)scratch;
-    if (m->inner > 1) {
-        const T centre = m->mean ? m->mean[task] : (T)(NAME(channel_moments)(m, task, NULL, 0).first / count);
-        const NAME(moments) sums = NAME(channel_moments)(m, task, m->dy, centre);
-        if (m->dy)
-            NAME(map_channel)(m, task, NAME(gradient_line)(m, task, sums), 1);
-        else
-            NAME(map_channel)(m, task, NAME(trained_line)(m, task, centre, sums), 0);
-        return;
+    for (int tries = 0; tries < 2; tries++) {
+        if (!NAME(keep_statistics)(m, c, l.centre, NAME(channel_moments)(m, c, l, NAME(NORMAL)))) break;
+        l.centre = m->out_mean[c];
     }
-    const ptrdiff_t from = task * VL, lanes = NAME(smaller)(m->c - from, VL);
-    const MASK some = NAME(mask_range)(0, lanes);
-    double first[VBYTES / T_BYTES], second[VBYTES / T_BYTES];
-    T centre[VBYTES / T_BYTES] = {0};
-    NAME(line) line[VBYTES / T_BYTES];
-    memset(line, 0, sizeof(line));
-    if (!m->mean) NAME(lane_moments)(m, from, some, NULL, NAME(vzero)(), first, second);
-    for (ptrdiff_t i = 0; i < lanes; i++) centre[i] = m->mean ? m->mean[from + i] : (T)(first[i] / count);
-    NAME(lane_moments)(m, from, some, m->dy, NAME(vload)(centre), first, second);
-    for (ptrdiff_t i = 0; i < lanes; i++) {
-        const NAME(moments) sums = {first[i], second[i]};
-        line[i] = m->dy ? NAME(gradient_line)(m, from + i, sums) : NAME(trained_line)(m, from + i, centre[i], sums);
-    }
-    if (m->dy)
-        NAME(map_lanes)(m, from, some, line, 1);
+    l = NAME(normal_line)(m, c, m->out_mean[c], m->out_var[c]);
+    if (m->relu)
+        NAME(map_channel)(m, c, l, NAME(NORMAL_RELU));
     else
-        NAME(map_lanes)(m, from, some, line, 0);
+        NAME(map_channel)(m, c, l, NAME(NORMAL));
 }
 
-INLINE int NAME(run_batch_norm)(NAME(batch_norm_call) *m) {
-    const double work = (double)m->n * (double)m->c * (double)m->inner * 3;
-    return fc_parallel(m->inner > 1 ? m->c : (m->c + VL - 1) / VL, work, 0, NAME(batch_norm_task), m);
-}
-
-static int NAME(batch_norm_train)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, const void *x, const void *weight,
-                                  const void *bias, double eps, void *y, void *mean, void *var) {
-    NAME(batch_norm_call) m = {.n = n,
-                               .c = c,
-                               .inner = inner,
-                               .x = x,
-                               .weight = weight,
-                               .bias = bias,
-                               .eps = eps,
-                               .training = 1,
-                               .y = y,
-                               .out_mean = mean,
-                               .out_var = var};
-    return NAME(run_batch_norm)(&m);
-}
-
-static int NAME(batch_norm_backward)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, const void *dy, const void *x,
-                                     const void *mean, const void *var, const void *weight, double eps,
-                                     ptrdiff_t training, void *dx, void *dweight, void *dbias) {
-    NAME(batch_norm_call) m = {.n = n,
-                               .c = c,
-                               .inner = inner,
-                               .x = x,
-                               .dy = dy,
-                               .weight = weight,
-                               .mean = mean,
-                               .var = var,
-                               .eps = eps,
-                               .training = training != 0,
-                               .y = dx,
-                               .dweight = dweight,
-                               .dbias = dbias};
-    return NAME(run_batch_norm)(&m);
-}
-
-/* Inference: given statistics; rows (n, c) in any order, or with inner 1 vectors of channels. */
-static void NAME(normalise_task)(void *call, ptrdiff_t task, void *scratch) {
+static void NAME(gradient_channel)(void *call, ptrdiff_t c, void *scratch) {
     const NAME(batch_norm_call) *m = call;
+    const NAME(line) l = NAME(normal_line)(m, c, m->mean[c], m->var[c]);
     (void)scratch;
-    if (m->inner == 1) {
-        const ptrdiff_t from = task * VL, lanes = NAME(smaller)(m->c - from, VL);
-        NAME(line) line[VBYTES / T_BYTES];
-        memset(line, 0, sizeof(line));
-        for (ptrdiff_t i = 0; i < lanes; i++)
-            line[i] = NAME(normal_line)(m, from + i, (double)m->mean[from + i], (double)m->var[from + i]);
-        NAME(map_lanes)(m, from, NAME(mask_range)(0, lanes), line, 0);
-        return;
-    }
-    const ptrdiff_t rows = m->n * m->c, last = NAME(smaller)((task + 1) * m->a_task, rows);
+    if (m->relu)
+        NAME(map_channel)(m, c, NAME(gradient_line)(m, c, NAME(channel_moments)(m, c, l, NAME(GRADIENT_RELU))),
+                          NAME(GRADIENT_RELU));
+    else
+        NAME(map_channel)(m, c, NAME(gradient_line)(m, c, NAME(channel_moments)(m, c, l, NAME(GRADIENT))),
+                          NAME(GRADIENT));
+}
+
+/* Inference on long planes: rows (n, c) in any order. */
+static void NAME(normalise_rows)(void *call, ptrdiff_t task, void *scratch) {
+    const NAME(batch_norm_call) *m = call;
+    const ptrdiff_t last = NAME(smaller)((task + 1) * m->a_task, m->n * m->c);
+    (void)scratch;
     for (ptrdiff_t row = task * m->a_task; row < last; row++) {
         const ptrdiff_t c = row % m->c;
-        NAME(batch_norm_call) one = *m;
-        one.n = 1;
-        one.x += (row - c) * m->inner;
-        one.y += (row - c) * m->inner;
-        NAME(map_channel)(&one, c, NAME(normal_line)(m, c, (double)m->mean[c], (double)m->var[c]), 0);
+        const NAME(vector_line) l = NAME(line_everywhere)(NAME(normal_line)(m, c, m->mean[c], m->var[c]));
+        if (m->relu)
+            NAME(map_row)(m, row * m->inner, l, NAME(NORMAL_RELU));
+        else
+            NAME(map_row)(m, row * m->inner, l, NAME(NORMAL));
     }
-}
-
-static int NAME(batch_norm)(ptrdiff_t n, ptrdiff_t c, ptrdiff_t inner, const void *x, const void *mean, const void *var,
-                            const void *weight, const void *bias, double eps, void *y) {
-    NAME(batch_norm_call) m = {.n = n,
-                               .c = c,
-                               .inner = inner,
-                               .x = x,
-                               .weight = weight,
-                               .bias = bias,
-                               .mean = mean,
-                               .var = var,
-                               .eps = eps,
-                               .y = y};
-    m.a_task = NAME(rows_a_task)(inner);
-    const ptrdiff_t tasks = inner == 1 ? (c + VL - 1) / VL : (n * c + m.a_task - 1) / m.a_task;
-    return fc_parallel(tasks, (double)n * (double)c * (double)inner, 0, NAME(normalise_task), &m);
 }

@@ -40,8 +40,10 @@
 #include "max_pool_grad.h"
 #include "avg_pool.h"
 #include "avg_pool_grad.h"
-#include "batch_norm.h"
 #include "pointwise.h"
+#include "batch_norm.h"
+#include "batch_norm_columns.h"
+#include "optimizer.h"
 
 const fc_kernels JOIN(NAME(fc_kernels), TARGET) = {
     .target = TEXT(TARGET),
@@ -65,5 +67,7 @@ const fc_kernels JOIN(NAME(fc_kernels), TARGET) = {
     .batch_norm_train = NAME(batch_norm_train),
     .batch_norm_backward = NAME(batch_norm_backward),
     .pointwise = NAME(pointwise),
+    .sgd = NAME(sgd),
+    .adam = NAME(adam),
     .fma_peak = NAME(fma_peak),
 };

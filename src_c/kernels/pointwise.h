@@ -10,7 +10,8 @@
     X(FC_POINT_LEAKY_RELU_GRAD, NAME(vselect)((VI)(b > zero), a, a * p))        \
     X(FC_POINT_RELU6, NAME(vselect)((VI)(a >= six), six, NAME(positive)(a, a))) \
     X(FC_POINT_RELU6_GRAD, (V)((VI)a & ~((VI)(b <= zero) | (VI)(b >= six))))    \
-    X(FC_POINT_ADD, a + b)
+    X(FC_POINT_ADD, a + b)                                                      \
+    X(FC_POINT_ADD_RELU, NAME(positive)(a + b, a + b))
 
 /* v where x is positive or NaN, else +0. */
 INLINE V NAME(positive)(V x, V v) { return (V)((VI)v & ~(VI)(x <= NAME(vzero)())); }

@@ -15,6 +15,8 @@ def _norm_shapes():
     for w in range(2, 34):
         yield (1, 2, w)
     yield from ((5, 7), (2, 3, 4), (2, 3, 2, 3, 4), (3, 2, 1, 1), (4, 32, 24, 24))
+    # Both sides of the sizes from which a plane is long, more columns than a task has, sums of many rows.
+    yield from ((2, 3, 8), (2, 9, 9), (2, 5, 32), (40, 200), (70, 35, 2, 2), (2, 3, 1100), (33, 130, 4, 4))
 
 
 def _norms(*vectors, empty=(), backward=False, **settings) -> tuple[Case, ...]:
@@ -30,9 +32,8 @@ def _norms(*vectors, empty=(), backward=False, **settings) -> tuple[Case, ...]:
 def _norm_gradient(training):
     def gradient(functional, arrays, settings, y, dy):
         mean, var = y[1:] if training else (arrays["mean"], arrays["var"])
-        eps = {k: v for k, v in settings.items() if k == "eps"}
         grads = functional.batch_norm_backward(
-            dy, arrays["x"], mean, var, arrays.get("weight"), training=training, **eps
+            dy, arrays["x"], mean, var, arrays.get("weight"), arrays.get("bias"), training=training, **settings
         )
         return {k: g for k, g in zip(("x", "weight", "bias"), grads, strict=True) if k in arrays}
 
@@ -146,7 +147,9 @@ SPREAD = {"var": positive}
 OPS = [
     Op(
         "batch_norm",
-        _norms("mean", "var", "weight", "bias", empty=[(0, 3, 4)]) + _norms("mean", "var", eps=0.5),
+        _norms("mean", "var", "weight", "bias", empty=[(0, 3, 4)])
+        + _norms("mean", "var", eps=0.5)
+        + _norms("mean", "var", "weight", "bias", relu=True),
         64.0,
         SPREAD,
         gradient=_norm_gradient(False),
@@ -154,7 +157,7 @@ OPS = [
     ),
     Op(
         "batch_norm_train",
-        _norms("weight", "bias") + _norms(eps=0.5),
+        _norms("weight", "bias") + _norms(eps=0.5) + _norms("weight", "bias", relu=True),
         256.0,
         gradient=_norm_gradient(True),
         loose=("x", "weight", "bias"),
@@ -163,10 +166,12 @@ OPS = [
     Op(
         "batch_norm_backward",
         _norms("mean", "var", "weight", backward=True, training=True)
-        + _norms("mean", "var", backward=True, training=False, eps=0.5, empty=[(0, 3, 4)]),
+        + _norms("mean", "var", backward=True, training=False, eps=0.5, empty=[(0, 3, 4)])
+        + _norms("mean", "var", "weight", "bias", backward=True, training=True, relu=True)
+        + _norms("mean", "var", "weight", "bias", backward=True, training=False, relu=True),
         1024.0,
         SPREAD,
-        loose=("dy", "x", "mean", "var", "weight"),
+        loose=("dy", "x", "mean", "var", "weight", "bias"),
         linear=("dy",),
         bad=_bad_norm_backward,
     ),

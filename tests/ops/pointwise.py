@@ -84,9 +84,9 @@ OPS = [
     *_normaliser("log_softmax", 32.0),
     Op(
         "add",
-        _elementwise(("x", "y"), True),
+        _elementwise(("x", "y"), True) + _elementwise(("x", "y"), True, relu=True),
         1.0,
-        gradient=lambda f, a, s, y, dy: {"x": dy, "y": dy},
+        gradient=lambda f, a, s, y, dy: dict.fromkeys(("x", "y"), f.relu_backward(dy, y) if s else dy),
         bad=_unlike("x", "y"),
     ),
 ]
