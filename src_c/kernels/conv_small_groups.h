@@ -99,7 +99,7 @@ static void NAME(sum_group)(const NAME(group_job) *job, ptrdiff_t index, const N
             for (ptrdiff_t v = 0; v < TILE_V; v++)
                 at[v] = desk->band + NAME(unit_place)(job, smaller(u + v, units - 1));
             const NAME(tile_end) end = {.c = desk->tile, .row = TILE_PITCH, .next_a = next_y, .next_b = next_x};
-            NAME(tile)[smaller(TILE_V, units - u)](terms, a, at, desk->off, &end);
+            NAME(tile)[smaller(TILE_V, units - u)](terms, a, 1, TILE_M, at, desk->off, &end);
             NAME(store_units)(job, desk->tile, u, smaller(TILE_V, units - u), plane + k0 * w->y_c, row0, g * w->k + k0,
                               filters);
         }
