@@ -228,7 +228,7 @@ static int NAME(conv_grad_weight)(const fc_conv *s, const void *dy, const void *
     else if (NAME(is_depthwise)(&w) && NAME(square_window)(&w, &square))
         status = NAME(plane_grad_weight)(&square, dy, x, dw);
     else if (NAME(is_depthwise)(&w) && NAME(plan_band)(&w, &band))
-        status = NAME(depthwise_grad_weight)(&w, &band, dy, x, dw);
+        status = NAME(depthwise_grad_weight)(&band, dy, x, dw);
     else if (NAME(is_small_group)(&w) && NAME(plan_band)(&w, &band))
         status = NAME(small_groups_grad_weight)(&w, &band, dy, x, dw);
     else

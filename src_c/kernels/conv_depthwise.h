@@ -282,7 +282,7 @@ static void NAME(depthwise_grad_task)(void *context, ptrdiff_t task, void *scrat
 }
 
 /* Runs a task for every group and part of the batch, `job` being part of its context, and adds up what the parts gave. */
-static int NAME(weight_by_parts)(NAME(depthwise_job) *job, void *context, size_t scratch, fc_task *run, T *dw) {
+static int NAME(weight_by_parts)(NAME(depthwise_job) *job, void *context, size_t scratch, fc_task *one, T *dw) {
     enum { TASKS = 32 };
     const window *w = job->band.w;
     const ptrdiff_t length = w->groups * w->k * w->c * w->taps;
@@ -290,7 +290,7 @@ static int NAME(weight_by_parts)(NAME(depthwise_job) *job, void *context, size_t
     job->splits = larger(1, smaller(w->n, TASKS / w->groups + (ptrdiff_t)(work / (double)w->groups / LONGEST_TASK)));
     job->partial = job->splits == 1 ? dw : fc_alloc((size_t)length * sizeof(T), (size_t)job->splits);
     if (!job->partial) return FC_NO_MEMORY;
-    const int status = fc_parallel(w->groups * job->splits, work, scratch, run, context);
+    const int status = fc_parallel(w->groups * job->splits, work, scratch, one, context);
     if (job->splits == 1) return status;
     for (ptrdiff_t i = 0; i < length && status == FC_OK; i++) {
         T s = job->partial[i];
@@ -302,7 +302,7 @@ static int NAME(weight_by_parts)(NAME(depthwise_job) *job, void *context, size_t
 }
 
 /* dw is contiguous [groups][k][c][taps] in the order of the window's taps. */
-static int NAME(depthwise_grad_weight)(const window *w, const NAME(band) *b, const T *dy, const T *x, T *dw) {
+static int NAME(depthwise_grad_weight)(const NAME(band) *b, const T *dy, const T *x, T *dw) {
     NAME(depthwise_job) job = {.band = *b, .x = x, .y_or_dy = dy};
     const size_t scratch = NAME(depthwise_scratch)(b, NULL, NULL, NULL, NULL);
     return NAME(weight_by_parts)(&job, &job, scratch, NAME(depthwise_grad_task), dw);

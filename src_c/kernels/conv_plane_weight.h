@@ -16,9 +16,9 @@ typedef struct {
 } NAME(correlate);
 
 /* How far ahead an array is fetched: to the next plane where it comes from memory. */
-INLINE ptrdiff_t NAME(next_plane)(const window *w, const ptrdiff_t *extent) {
+INLINE ptrdiff_t NAME(next_plane)(const window *w, const ptrdiff_t *sizes) {
     enum { CACHED_BYTES = 8 << 20, NEAR_BYTES = 1 << 16 };
-    const ptrdiff_t plane = extent[1] * extent[2];
+    const ptrdiff_t plane = sizes[1] * sizes[2];
     const int cached = (double)w->n * (double)(w->groups * w->k) * (double)window_pixels(w) * T_BYTES < CACHED_BYTES;
     return cached || plane > NEAR_BYTES / T_BYTES ? NAME(AHEAD) : larger(plane, NAME(AHEAD));
 }
