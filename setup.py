@@ -25,6 +25,7 @@ FLAGS = [
     "-fno-trapping-math",
     "-fvisibility=hidden",
     "-Wno-psabi",
+    "-g0",  # Python's own flags ask for debug information, several times the size of the code; symbols stay
 ]
 # One wheel for CPython 3.11 and later, except for free-threaded builds, which have no limited API yet.
 LIMITED_API = not sysconfig.get_config_var("Py_GIL_DISABLED")
