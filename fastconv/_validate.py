@@ -46,6 +46,8 @@ def _converted(op: str, name: str, x: Any) -> np.ndarray:
     if x.dtype.kind != "f" or x.dtype.itemsize not in (4, 8):
         hint = "" if x.dtype.kind not in "fiub" else f"; cast it, e.g. {name}.astype(numpy.float32)"
         reject(op, f"{name} has dtype {x.dtype}; expected float32 or float64{hint}", TypeError)
+    if type(x) is np.ndarray and _plain(x):
+        return x  # a dtype may be equal to NumPy's own and another object: one from a pickle or a memory map is
     native = FLOAT32 if x.dtype.itemsize == 4 else FLOAT64
     return np.array(x, dtype=native, order="C", copy=None, subok=False, ndmin=0) if _plain(x) else _copied(x, native)
 

@@ -104,6 +104,16 @@ def test_gradients_are_not_written_to_and_data_stays_in_place(kind):
     assert not np.array_equal(p.data, [1.0, 2.0])
 
 
+def test_a_parameter_whose_dtype_is_another_object_is_changed_in_place():
+    """Of an array from a pickle or a memory map the dtype equals NumPy's own and need not be it: such a parameter was
+    refused as one that cannot be written to."""
+    p = parameter([1.0, 2.0])
+    p.data = p.data.astype(np.dtype("f8").newbyteorder("S").newbyteorder("S"))
+    assert p.data.dtype == np.float64 and p.data.dtype is not np.dtype("f8")
+    list(follow(optim.Adam([p], lr=0.1), p, [[1.0, 1.0]]))
+    assert (p.data < [1.0, 2.0]).all()
+
+
 def test_groups_have_their_own_settings():
     decayed, plain = parameter([1.0]), parameter([1.0])
     groups = [{"params": [decayed], "weight_decay": 0.5}, {"params": plain, "lr": 0.01}]
