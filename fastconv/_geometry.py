@@ -12,7 +12,8 @@ import numpy as np
 from fastconv import _validate as check
 
 ALGORITHMS = ("auto", "direct", "winograd")
-"""In the order of enum fc_algorithm of src_c/fastconv.h."""
+FORMS = (*ALGORITHMS, "winograd 2x2", "winograd 4x4")
+"""In the order of enum fc_algorithm of src_c/fastconv.h: what a caller may ask for, and what it comes to."""
 
 LETTERS = {
     ("NCHW", 1): "(N, C, W)",
@@ -115,7 +116,7 @@ def conv(
     check.fits(op, "the output", y_shape)
     one, none = (1,) * (3 - axes), (0,) * (3 - axes)
     fields = (n, c, k, groups, *one, *space, *one, *kernel, *one, *out, *one, *step, *none, *first, *one, *dilation)
-    fields += (int(layout == "NHWC"), ALGORITHMS.index(algorithm))
+    fields += (int(layout == "NHWC"), FORMS.index(algorithm))
     return Conv(fields, x_shape, weight_shape, y_shape)
 
 

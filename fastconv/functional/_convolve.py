@@ -10,7 +10,7 @@ import numpy as np
 from fastconv import _geometry, _kernels
 from fastconv import _validate as check
 from fastconv._memory import empty
-from fastconv.functional.packing import LAYOUTS, PackedWeight, chosen_algorithm
+from fastconv.functional.packing import LAYOUTS, PackedWeight, chosen_form
 
 
 def _operand(op: str, name: str, x: Any, axes: int, layout: str) -> np.ndarray:
@@ -46,13 +46,13 @@ def forward(axes: int, x, weight, bias, stride, padding, dilation, groups, layou
     packed = weight if isinstance(weight, PackedWeight) else None
     weight = _weight(op, packed.values if packed else weight, axes)
     check.same_dtype(op, "x", x, "weight", weight)
-    asked = packed.algorithm if packed and algorithm == "auto" else algorithm
-    geometry = _geometry.conv(op, x.shape, weight.shape, stride, padding, dilation, groups, layout, asked)
-    if packed and (packed.groups != geometry.fields[3] or packed.algorithm != asked):
+    form = packed.form if packed else algorithm
+    geometry = _geometry.conv(op, x.shape, weight.shape, stride, padding, dilation, groups, layout, form)
+    if packed and (packed.groups != geometry.fields[3] or algorithm not in ("auto", packed.algorithm)):
         what = f"algorithm {packed.algorithm!r} and groups={packed.groups}"
-        check.reject(op, f"weight was packed for {what}; called with {asked!r} and groups={groups}")
-    if asked == "winograd":
-        chosen_algorithm(op, geometry, x.dtype)
+        check.reject(op, f"weight was packed for {what}; called with {algorithm!r} and groups={groups}")
+    if form.startswith("winograd"):
+        chosen_form(op, geometry, x.dtype, packed=packed is not None)
     bias = _bias(op, bias, x, weight.shape[0])
     if out is None:
         y = empty(geometry.y_shape, x.dtype)
@@ -65,8 +65,8 @@ def forward(axes: int, x, weight, bias, stride, padding, dilation, groups, layou
 def gradients(op: str, geometry: _geometry.Conv, dy, x, weight, needs) -> tuple:
     """(dx, dweight, dbias), each where needed; x and weight are only looked at where they are."""
     fields, dtype = geometry.fields, dy.dtype
-    if fields[-1] == _geometry.ALGORITHMS.index("winograd"):
-        chosen_algorithm(op, geometry, dtype)
+    if fields[-1] == _geometry.FORMS.index("winograd"):
+        chosen_form(op, geometry, dtype, packed=False)
     dx = dweight = dbias = None
     if needs[0]:
         dx = empty(geometry.x_shape, dtype)

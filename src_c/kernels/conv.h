@@ -79,15 +79,12 @@ static void NAME(input_window)(const fc_conv *s, const ptrdiff_t *phase, ptrdiff
 
 /* ---- the choice of algorithm */
 
-/* The ways a window can be computed. */
-enum NAME(way) { NAME(DIRECT_WAY), NAME(WINO2_WAY), NAME(WINO4_WAY) };
-
-/* What a way costs, in multiply-adds of one vector: those of the products themselves, and what the costs table of the target says
-   for each vector gathered or transformed. A convolution is computed in the way that costs least. */
-static double NAME(direct_cost)(const window *w) {
+/* What an algorithm costs, in multiply-adds of one vector: those of the products themselves, and what the costs table of the target
+   says for each vector gathered or transformed; a packed weight costs nothing more. The one that costs least is chosen. */
+static double NAME(direct_cost)(const window *w, int packed) {
     const double pixels = (double)divide_up(w->n * window_pixels(w), VL);
     const double filters = (double)(divide_up(w->k, TILE_M) * TILE_M), depth = (double)w->c * (double)w->taps;
-    return pixels * depth * (filters + GATHER_COST) + filters * depth * PACK_COST;
+    return pixels * depth * (filters + GATHER_COST) + (packed ? 0 : filters * depth * PACK_COST);
 }
 
 static double NAME(winograd_cost)(const window *w, ptrdiff_t out, double points, double input, double output,
@@ -98,22 +95,23 @@ static double NAME(winograd_cost)(const window *w, ptrdiff_t out, double points,
            (double)w->c * filters / TILE_M * weight;
 }
 
-/* The way for a window; taps: its 3 x 3 grid where it goes by Winograd. */
-static enum NAME(way) NAME(choose)(const window *w, ptrdiff_t algorithm, NAME(taps_3x3) *taps) {
+/* The algorithm for a window; taps: its 3 x 3 grid where it goes by Winograd. */
+static ptrdiff_t NAME(choose)(const window *w, ptrdiff_t algorithm, int packed, NAME(taps_3x3) *taps) {
     enum { LEAST_CHANNELS = 16 }; /* below, sums are short and the direct method's exactness is worth more */
-    if (algorithm == FC_DIRECT || !NAME(winograd_taps)(w, taps)) return NAME(DIRECT_WAY);
-    if (algorithm == FC_AUTO && smaller(w->c, w->k) < LEAST_CHANNELS) return NAME(DIRECT_WAY);
-    const double two = NAME(winograd_cost)(w, 2, 16, INPUT2_COST, OUTPUT2_COST, WEIGHT2_COST),
-                 four = NAME(winograd_cost)(w, 4, 36, INPUT4_COST, OUTPUT4_COST, WEIGHT4_COST);
-    if (algorithm == FC_AUTO && NAME(direct_cost)(w) <= fmin(two, four)) return NAME(DIRECT_WAY);
-    return two < four ? NAME(WINO2_WAY) : NAME(WINO4_WAY);
+    if (algorithm == FC_DIRECT || !NAME(winograd_taps)(w, taps)) return FC_DIRECT;
+    if (algorithm > FC_WINOGRAD) return algorithm;
+    if (algorithm == FC_AUTO && smaller(w->c, w->k) < LEAST_CHANNELS) return FC_DIRECT;
+    const double two = NAME(winograd_cost)(w, 2, 16, INPUT2_COST, OUTPUT2_COST, packed ? 0 : WEIGHT2_COST),
+                 four = NAME(winograd_cost)(w, 4, 36, INPUT4_COST, OUTPUT4_COST, packed ? 0 : WEIGHT4_COST);
+    if (algorithm == FC_AUTO && NAME(direct_cost)(w, packed) <= fmin(two, four)) return FC_DIRECT;
+    return two < four ? FC_WINOGRAD_2 : FC_WINOGRAD_4;
 }
 
 /* Whether the gradient to the weight goes by Winograd: its sums are four times the weight, so it needs pixels to pay for them. */
 static int NAME(choose_gradient)(const window *w, ptrdiff_t algorithm, NAME(taps_3x3) *taps) {
     enum { LEAST_CHANNELS = 16, LEAST_PIXELS = 784 };
     if (algorithm == FC_DIRECT || !NAME(winograd_taps)(w, taps)) return 0;
-    return algorithm == FC_WINOGRAD ||
+    return algorithm >= FC_WINOGRAD ||
            (smaller(w->c, w->k) >= LEAST_CHANNELS && w->n * window_pixels(w) >= LEAST_PIXELS);
 }
 
@@ -124,9 +122,9 @@ static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, co
     NAME(band) band;
     NAME(taps_3x3) taps;
     if (w->n == 0) return FC_OK;
-    const enum NAME(way) way = NAME(choose)(w, algorithm, &taps);
-    if (way == NAME(WINO2_WAY)) return NAME(wino_convolve_2)(w, &taps, x, weight, packed, end, y);
-    if (way == NAME(WINO4_WAY)) return NAME(wino_convolve_4)(w, &taps, x, weight, packed, end, y);
+    algorithm = NAME(choose)(w, algorithm, packed != NULL, &taps);
+    if (algorithm == FC_WINOGRAD_2) return NAME(wino_convolve_2)(w, &taps, x, weight, packed, end, y);
+    if (algorithm == FC_WINOGRAD_4) return NAME(wino_convolve_4)(w, &taps, x, weight, packed, end, y);
     const int depthwise = NAME(is_depthwise)(w);
     if (depthwise && NAME(square_window)(w, &square)) return NAME(plane_forward)(&square, x, weight, end, y);
     if (depthwise && NAME(plan_band)(w, &band)) return NAME(depthwise)(w, &band, x, weight, end, y);
@@ -138,29 +136,38 @@ static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, co
 
 /* ---- the table's entries */
 
-static ptrdiff_t NAME(conv_algorithm)(const fc_conv *s) {
+static ptrdiff_t NAME(conv_algorithm)(const fc_conv *s, ptrdiff_t packed) {
     window w;
     NAME(taps_3x3) grid;
     ptrdiff_t taps[4 * 9];
     if (s->kernel[0] * s->kernel[1] * s->kernel[2] != 9) return FC_DIRECT;
     NAME(forward_window)(s, taps, &w);
-    return NAME(choose)(&w, s->algorithm, &grid) == NAME(DIRECT_WAY) ? FC_DIRECT : FC_WINOGRAD;
+    return NAME(choose)(&w, s->algorithm, packed != 0, &grid);
 }
 
-/* One packed form for every algorithm; that of a depthwise weight is the weight itself. */
+/* The packed form of a depthwise weight is the weight itself. */
 static ptrdiff_t NAME(conv_packed_size)(const fc_conv *s) {
+    const ptrdiff_t algorithm = NAME(conv_algorithm)(s, 1);
     const window w = {
         .groups = s->g, .c = s->c / s->g, .k = s->k / s->g, .taps = s->kernel[0] * s->kernel[1] * s->kernel[2]};
+    if (algorithm == FC_WINOGRAD_2) return NAME(wino_packed_size_2)(&w);
+    if (algorithm == FC_WINOGRAD_4) return NAME(wino_packed_size_4)(&w);
     return NAME(is_depthwise)(&w) ? s->k * w.taps : NAME(dense_packed_size)(&w);
 }
 
 static int NAME(conv_pack)(const fc_conv *s, const void *weight, void *packed) {
     window w;
+    NAME(taps_3x3) grid;
     ptrdiff_t *taps = NAME(alloc_taps)(s);
     int status = taps ? FC_OK : FC_NO_MEMORY;
     if (!taps) return FC_NO_MEMORY;
     NAME(forward_window)(s, taps, &w);
-    if (NAME(is_depthwise)(&w))
+    const ptrdiff_t algorithm = NAME(choose)(&w, s->algorithm, 1, &grid);
+    if (algorithm == FC_WINOGRAD_2)
+        status = NAME(wino_pack_2)(&w, &grid, weight, packed);
+    else if (algorithm == FC_WINOGRAD_4)
+        status = NAME(wino_pack_4)(&w, &grid, weight, packed);
+    else if (NAME(is_depthwise)(&w))
         memcpy(packed, weight, (size_t)(s->k * w.taps) * sizeof(T));
     else
         status = NAME(dense_pack)(&w, weight, packed);

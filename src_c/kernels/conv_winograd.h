@@ -13,7 +13,7 @@ typedef struct {
     const window *w;
     window grid; /* the same with tiles for pixels: out = 1 x tile rows x tile columns */
     const NAME(taps_3x3) *taps;
-    const T *x, *weight, *packed; /* packed: by dense_pack, or NULL */
+    const T *x, *weight, *packed; /* packed: by WINO(pack), or NULL */
     T *y;
     const fc_epilogue *end;
     ptrdiff_t vectors, few, blocks; /* whole vectors of tiles, and tiles left over; blocks of up to TILE_V vectors */
@@ -23,12 +23,14 @@ typedef struct {
     ptrdiff_t depth; /* channels a pass over the input */
     ptrdiff_t splits; /* tiles stay: tasks a block; filters stay: pieces of channels a block */
     T *input; /* filters stay: [group][block - first_block][point][channel][lane] */
-    T *u; /* tiles stay: [group][group of filters] of what filters() writes */
+    T *u; /* tiles stay: the transformed weight, [group][register tile] of what filters() writes */
     int turned; /* a few tiles: room for the products turned */
     ptrdiff_t wave; /* filters stay: blocks whose input is transformed at a time */
     ptrdiff_t first_block, last_block; /* of this wave: the blocks whose input is there */
     /* Elements between points: no multiples of 4096 bytes, which would share a set of the cache. */
     ptrdiff_t input_pitch, u_pitch, product_pitch;
+    ptrdiff_t tile_pitch; /* elements of u a register tile of filters */
+    ptrdiff_t u_room; /* filters stay: elements of a task's own u */
     unsigned char *not_finite; /* an image, set where a result is not finite */
 } WINO(job);
 
@@ -38,7 +40,7 @@ typedef struct {
     T *patch; /* WINO_POINTS x WINO_PATCH: the inputs of one channel, lanes are tiles */
     T *rows; /* WINO_ROWS x 9 x TILE_M: the weight of a register tile of filters */
     T *input; /* tiles stay: the block's, as job->input */
-    T *u; /* filters stay: the group's, as job->u */
+    T *u; /* filters stay: the group's, channels of a pass, as job->u */
     T *product; /* [block if there are several passes][point][tile][TILE_M][lane] */
 } WINO(desk);
 
@@ -55,7 +57,7 @@ static size_t WINO(lay_out)(const WINO(job) *job, void *scratch, WINO(desk) *des
     ROOM(patch, WINO_POINTS * WINO_PATCH);
     ROOM(rows, WINO_ROWS * 9 * TILE_M);
     ROOM(input, job->input ? 0 : WINO_POINTS * job->input_pitch);
-    ROOM(u, job->input ? WINO_POINTS * job->u_pitch : 0);
+    ROOM(u, job->u_room);
     ROOM(product, (passes > 1 || job->turned ? job->last_block - job->first_block + job->turned : 1) * WINO_POINTS *
                       job->product_pitch);
 #undef ROOM
@@ -80,55 +82,63 @@ static ptrdiff_t WINO(plan_block)(const WINO(job) *job, const WINO(block) *block
     return WINO(plan_tiles)(job->w, &job->grid, job->taps, block->first, count, runs);
 }
 
-/* The weight of a register tile of filters, channels c .. c+count-1: [channel][tap][TILE_M], in `rows` if it is not packed. */
-static const T *WINO(filter_rows)(const WINO(job) *job, ptrdiff_t g, ptrdiff_t tile, ptrdiff_t c, ptrdiff_t count,
-                                  T *rows) {
+/* The weight of a register tile of filters, channels c .. c+count-1, in `rows`: [channel][tap][TILE_M]. */
+static void WINO(filter_rows)(const WINO(job) *job, ptrdiff_t g, ptrdiff_t tile, ptrdiff_t c, ptrdiff_t count,
+                              T *rows) {
     const window *w = job->w;
-    if (job->packed) return job->packed + ((g * job->tiles + tile) * w->c + c) * 9 * TILE_M;
     /* What comes next of those rows: too short a stretch of each for a hardware prefetcher. */
     const T *next = job->weight + g * w->w_g + tile * TILE_M * w->w_k + (c + count) * w->w_c;
     for (ptrdiff_t m = 0; m < TILE_M && w->w_c == 9; m++)
         for (ptrdiff_t j = 0; j < count * 9; j += 64 / (ptrdiff_t)sizeof(T)) __builtin_prefetch(next + m * w->w_k + j);
     NAME(pack_rows)(w, job->weight + g * w->w_g, tile * TILE_M, c, count, rows);
-    return rows;
 }
 
-/* The transformed weight of register tile `i` of the `tiles` ones from `first` on, channels c0 .. c1-1. u: [point][KC channels][tile]
-   [channel][TILE_M], the order in which it is read. */
-static void WINO(filters)(const WINO(job) *job, ptrdiff_t g, ptrdiff_t first, ptrdiff_t tiles, ptrdiff_t i,
-                          ptrdiff_t c0, ptrdiff_t c1, T *rows, T *u) {
-    for (ptrdiff_t block = c0; block < c1; block += KC) {
+/* Elements from one point to the next of so many: a cache line more, where they would fill whole pages. */
+static inline ptrdiff_t WINO(pitch)(ptrdiff_t elements) { return elements + 64 / (ptrdiff_t)sizeof(T); }
+
+/* How the transformed weight of `channels` channels of a register tile of filters lies: [KC channels][point][channel][TILE_M]. */
+static void WINO(lay_weight)(WINO(job) *job, ptrdiff_t channels) {
+    job->u_pitch = WINO(pitch)(smaller(KC, channels) * TILE_M);
+    job->tile_pitch = divide_up(channels, KC) * WINO_POINTS * job->u_pitch;
+}
+
+/* Transforms the weight of a register tile of filters, channels c0 .. c1-1. */
+static void WINO(filters)(const WINO(job) *job, ptrdiff_t g, ptrdiff_t tile, ptrdiff_t c0, ptrdiff_t c1, T *rows,
+                          T *u) {
+    for (ptrdiff_t block = c0; block < c1; block += KC, u += WINO_POINTS * job->u_pitch) {
         const ptrdiff_t stop = smaller(c1, block + KC);
-        T *to = u + ((block - c0) * tiles + i * (stop - block)) * TILE_M;
         for (ptrdiff_t c = block; c < stop; c += WINO_ROWS) {
             const ptrdiff_t count = smaller(WINO_ROWS, stop - c);
-            WINO(transform_weight)(job->taps, WINO(filter_rows)(job, g, first + i, c, count, rows), count,
-                                   to + (c - block) * TILE_M, job->u_pitch, TILE_M);
+            WINO(filter_rows)(job, g, tile, c, count, rows);
+            WINO(transform_weight)(job->taps, rows, count, u + (c - block) * TILE_M, job->u_pitch, TILE_M);
         }
     }
 }
 
-/* product += transformed weight (u: tiles x depth) times transformed input, channels c0 .. c1-1. */
+/* product += transformed weight of `tiles` register tiles times transformed input, channels c0 .. c1-1; u: from channel c0 on. */
 static void WINO(multiply)(const WINO(job) *job, const WINO(desk) *desk, const T *u, ptrdiff_t tiles, const T *input,
                            const WINO(block) *block, ptrdiff_t c0, ptrdiff_t c1, T *product) {
-    for (ptrdiff_t j = 0; j < KC; j++) desk->off[j] = j * block->rows * VL;
+    const ptrdiff_t line = 64 / (ptrdiff_t)sizeof(T), width = block->rows * VL;
+    for (ptrdiff_t j = 0; j < KC; j++) desk->off[j] = j * width;
     for (ptrdiff_t p = 0; p < WINO_POINTS; p++)
         for (ptrdiff_t c = c0; c < c1; c += KC) {
-            const T *b[TILE_V], *row = input + p * job->input_pitch + c * block->rows * VL;
+            const T *b[TILE_V], *row = input + p * job->input_pitch + c * width;
+            const T *filters = u + ((c - c0) / KC * WINO_POINTS + p) * job->u_pitch;
             const ptrdiff_t count = smaller(KC, c1 - c);
             /* What is multiplied next: the next channels, else the next point. */
-            const T *next =
-                c + KC < c1 ? row + KC * block->rows * VL : input + (p + 1) * job->input_pitch + c0 * block->rows * VL;
+            const int ends = c + KC >= c1;
+            const T *next = ends ? input + (p + 1) * job->input_pitch + c0 * width : row + KC * width;
+            const T *next_filters = ends ? u + (p + 1) * job->u_pitch : filters + WINO_POINTS * job->u_pitch;
             for (ptrdiff_t v = 0; v < TILE_V; v++) b[v] = row + v * VL;
             for (ptrdiff_t i = 0; i < tiles; i++) {
-                const T *a = u + p * job->u_pitch + ((c - c0) * tiles + i * count) * TILE_M;
+                const T *a = filters + i * job->tile_pitch;
                 T *to = product + p * job->product_pitch + i * TILE_M * job->lanes;
                 const NAME(tile_end) end = {.c = to,
                                             .row = job->lanes,
                                             .partial = c ? to : NULL,
                                             .partial_row = job->lanes,
-                                            .next_a = a + count * TILE_M,
-                                            .next_b = next + i * KC * (64 / (ptrdiff_t)sizeof(T))};
+                                            .next_a = i + 1 < tiles ? a + job->tile_pitch : next_filters,
+                                            .next_b = next + i * KC * line};
                 if (block->vectors) NAME(tile)[block->vectors](count, a, 1, TILE_M, b, desk->off, &end);
                 if (block->few &&
                     c == 0) /* the lanes that tile_few leaves alone take part in the check for finite results */
@@ -154,10 +164,15 @@ static void WINO(finish)(const WINO(job) *job, const WINO(desk) *desk, ptrdiff_t
 
 static void WINO(weight_task)(void *context, ptrdiff_t task, void *scratch) {
     const WINO(job) *job = context;
-    const ptrdiff_t g = task / job->tiles, tile = task % job->tiles, group = tile / job->group;
-    const ptrdiff_t first = group * job->group, together = smaller(job->group, job->tiles - first);
-    T *u = job->u + (g * job->groups + group) * WINO_POINTS * job->u_pitch;
-    WINO(filters)(job, g, first, together, tile - first, 0, job->w->c, scratch, u);
+    WINO(filters)(job, task / job->tiles, task % job->tiles, 0, job->w->c, scratch, job->u + task * job->tile_pitch);
+}
+
+/* The weight transformed whole, into job->u. */
+static int WINO(weights)(WINO(job) *job) {
+    const window *w = job->w;
+    const double work = (double)(w->groups * w->k) * (double)w->c * WINO_POINTS;
+    return fc_parallel(w->groups * job->tiles, work, (size_t)(WINO_ROWS * 9 * TILE_M) * sizeof(T), WINO(weight_task),
+                       job);
 }
 
 static void WINO(block_task)(void *context, ptrdiff_t task, void *scratch) {
@@ -173,7 +188,7 @@ static void WINO(block_task)(void *context, ptrdiff_t task, void *scratch) {
                           desk.patch, desk.input, job->input_pitch);
     for (ptrdiff_t i = split * job->groups / job->splits; i < (split + 1) * job->groups / job->splits; i++) {
         const ptrdiff_t first = i * job->group, together = smaller(job->group, job->tiles - first);
-        const T *u = job->u + (g * job->groups + i) * WINO_POINTS * job->u_pitch;
+        const T *u = (job->packed ? job->packed : job->u) + (g * job->tiles + first) * job->tile_pitch;
         WINO(multiply)(job, &desk, u, together, desk.input, &block, 0, w->c, desk.product);
         WINO(finish)(job, &desk, run_count, &block, g, first, together, desk.product);
     }
@@ -181,11 +196,11 @@ static void WINO(block_task)(void *context, ptrdiff_t task, void *scratch) {
 
 static int WINO(tiles_stay)(WINO(job) *job, double work) {
     const window *w = job->w;
-    job->u = fc_alloc((size_t)(w->groups * job->groups * WINO_POINTS), (size_t)job->u_pitch * sizeof(T));
-    if (!job->u) return FC_NO_MEMORY;
-    const double weights = (double)(w->groups * w->k) * (double)w->c * WINO_POINTS;
-    int status = fc_parallel(w->groups * job->tiles, weights, (size_t)(WINO_ROWS * 9 * TILE_M) * sizeof(T),
-                             WINO(weight_task), job);
+    int status = FC_OK;
+    if (!job->packed) {
+        job->u = fc_alloc((size_t)(w->groups * job->tiles), (size_t)job->tile_pitch * sizeof(T));
+        status = job->u ? WINO(weights)(job) : FC_NO_MEMORY;
+    }
     if (status == FC_OK)
         status = fc_parallel(w->groups * job->blocks * job->splits, work, WINO(lay_out)(job, NULL, NULL),
                              WINO(block_task), job);
@@ -220,12 +235,17 @@ static void WINO(filter_task)(void *context, ptrdiff_t task, void *scratch) {
                     together = (task % job->groups + 1) * job->tiles / job->groups - first;
     for (ptrdiff_t c0 = 0; c0 < w->c; c0 += job->depth) {
         const ptrdiff_t c1 = smaller(w->c, c0 + job->depth);
-        for (ptrdiff_t i = 0; i < together; i++) WINO(filters)(job, g, first, together, i, c0, c1, desk.rows, desk.u);
+        const T *u = desk.u;
+        if (job->packed)
+            u = job->packed + (g * job->tiles + first) * job->tile_pitch + c0 / KC * WINO_POINTS * job->u_pitch;
+        else
+            for (ptrdiff_t i = 0; i < together; i++)
+                WINO(filters)(job, g, first + i, c0, c1, desk.rows, desk.u + i * job->tile_pitch);
         for (ptrdiff_t b = 0; b < wave; b++) {
             const WINO(block) block = WINO(block_at)(job, job->first_block + b);
             const T *input = job->input + (g * wave + b) * WINO_POINTS * job->input_pitch;
             T *product = desk.product + (job->depth < w->c ? b : 0) * WINO_POINTS * job->product_pitch;
-            WINO(multiply)(job, &desk, desk.u, together, input, &block, c0, c1, product);
+            WINO(multiply)(job, &desk, u, together, input, &block, c0, c1, product);
             if (c1 < w->c) continue;
             const ptrdiff_t run_count = WINO(plan_block)(job, &block, desk.runs);
             WINO(finish)(job, &desk, run_count, &block, g, first, together, product);

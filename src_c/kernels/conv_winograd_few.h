@@ -7,7 +7,7 @@
 static inline ptrdiff_t WINO(few_rows)(ptrdiff_t tiles) { return divide_up(tiles, TILE_M / 2) * (TILE_M / 2); }
 
 static int WINO(few_tiles)(const WINO(job) *job) {
-    return job->blocks == 1 && job->vectors + (job->few > 0) < TILE_V && VL >= TILE_M &&
+    return !job->packed && job->blocks == 1 && job->vectors + (job->few > 0) < TILE_V && VL >= TILE_M &&
            job->tiles >= FEW_FILTERS / TILE_M;
 }
 
@@ -63,8 +63,9 @@ static void WINO(few_task)(void *context, ptrdiff_t task, void *scratch) {
         for (ptrdiff_t f = 0; f < filters; f += TILE_M)
             for (ptrdiff_t c = c0; c < c1; c += WINO_ROWS) {
                 const ptrdiff_t count = smaller(WINO_ROWS, c1 - c), tile = smaller((k0 + f) / TILE_M, job->tiles - 1);
-                WINO(transform_weight)(job->taps, WINO(filter_rows)(job, g, tile, c, count, desk.rows), count,
-                                       desk.u + (c - c0) * filters + f, job->u_pitch, filters);
+                WINO(filter_rows)(job, g, tile, c, count, desk.rows);
+                WINO(transform_weight)(job->taps, desk.rows, count, desk.u + (c - c0) * filters + f, job->u_pitch,
+                                       filters);
             }
         WINO(multiply_few)(job, &desk, input, tiles, filters, c0, c1);
     }
@@ -87,6 +88,8 @@ static void WINO(cut_few)(WINO(job) *job) {
     job->depth = smaller(w->c, smaller(KC, larger(1, room / WINO_ROWS) * WINO_ROWS));
     job->wave = job->turned = 1;
     job->splits = smaller(divide_up(w->c, 8), divide_up(TASKS, w->groups));
+    job->u_pitch = WINO(pitch)(job->depth * FEW_FILTERS);
+    job->u_room = WINO_POINTS * job->u_pitch;
 }
 
 static int WINO(run_few)(WINO(job) *job, double work) {

@@ -10,17 +10,14 @@ static int WINO(redo_directly)(const WINO(job) *job) {
         if (!job->not_finite[n]) continue;
         fc_epilogue end = job->end ? *job->end : (fc_epilogue){0};
         if (end.add) end.add = (const T *)end.add + n * one.y_n;
-        status = NAME(dense)(&one, job->x + n * one.x_n, job->weight, job->packed, &end, job->y + n * one.y_n);
+        status = NAME(dense)(&one, job->x + n * one.x_n, job->weight, NULL, &end, job->y + n * one.y_n);
     }
     return status;
 }
 
-/* Elements from one point to the next of so many: a cache line more, where they would fill whole pages. */
-static inline ptrdiff_t WINO(pitch)(ptrdiff_t elements) { return elements + 64 / (ptrdiff_t)sizeof(T); }
-
 /* How the work is cut where filters stay: as many register tiles of filters as let their weight and the products stay in the
    second-level cache, in passes of KC channels if that lets more of them stay (but then the products of all blocks of a wave have to
-   wait), and some TASKS of them at least. */
+   wait), and some TASKS of them at least. A packed weight is read as fast from the third level: of it only the products stay. */
 static void WINO(cut_filters)(WINO(job) *job) {
     enum { TASKS = 16 };
     const window *w = job->w;
@@ -29,8 +26,8 @@ static void WINO(cut_filters)(WINO(job) *job) {
     const ptrdiff_t longest = larger(1, (room / WINO_LEAST - KC) / job->lanes); /* blocks a wave of passes */
     job->wave = smaller(job->blocks, larger(1, WINO_INPUT_BYTES / input));
     job->depth = w->c;
-    job->group = room / (w->c + job->lanes);
-    if (job->group < WINO_LEAST && w->c > KC && room / (KC + smaller(job->wave, longest) * job->lanes) > job->group) {
+    job->group = room / (job->packed ? 2 * job->lanes : w->c + job->lanes);
+    if (!job->packed && job->group < WINO_LEAST && w->c > KC && room / (KC + smaller(job->wave, longest) * job->lanes) > job->group) {
         job->wave = smaller(job->wave, longest);
         job->depth = KC;
         job->group = room / (KC + job->wave * job->lanes);
@@ -39,6 +36,8 @@ static void WINO(cut_filters)(WINO(job) *job) {
     job->group = larger(1, smaller(job->group, job->tiles / tasks));
     job->groups = divide_up(job->tiles, job->group);
     job->splits = smaller(divide_up(w->c, 8), divide_up(TASKS, w->groups * job->wave));
+    WINO(lay_weight)(job, job->packed ? w->c : job->depth);
+    job->u_room = job->packed ? 0 : job->group * job->tile_pitch;
 }
 
 static int WINO(filters_should_stay)(const WINO(job) *job) {
@@ -48,7 +47,20 @@ static int WINO(filters_should_stay)(const WINO(job) *job) {
     return w->n * window_pixels(&job->grid) < w->k || weight > LIMIT_BYTES;
 }
 
-/* y = epilogue(window of x); the weight as the caller has it, and as dense_pack made it, or NULL. */
+/* The packed form of a weight: transformed. */
+static ptrdiff_t WINO(packed_size)(const window *w) {
+    WINO(job) job;
+    WINO(lay_weight)(&job, w->c);
+    return w->groups * divide_up(w->k, TILE_M) * job.tile_pitch;
+}
+
+static int WINO(pack)(const window *w, const NAME(taps_3x3) *taps, const T *weight, T *packed) {
+    WINO(job) job = {.w = w, .taps = taps, .weight = weight, .u = packed, .tiles = divide_up(w->k, TILE_M)};
+    WINO(lay_weight)(&job, w->c);
+    return WINO(weights)(&job);
+}
+
+/* y = epilogue(window of x); the weight as the caller has it, and as WINO(pack) made it, or NULL. */
 static int WINO(convolve)(const window *w, const NAME(taps_3x3) *taps, const T *x, const T *weight, const T *packed,
                           const fc_epilogue *end, T *y) {
     enum { TASKS = 16 };
@@ -76,8 +88,8 @@ static int WINO(convolve)(const window *w, const NAME(taps_3x3) *taps, const T *
         job.group = smaller(WINO_GROUP, job.tiles);
         job.groups = divide_up(job.tiles, job.group);
         job.splits = smaller(job.groups, divide_up(TASKS, w->groups * job.blocks));
+        WINO(lay_weight)(&job, w->c);
     }
-    job.u_pitch = WINO(pitch)(job.group * job.depth * TILE_M);
     job.product_pitch = WINO(pitch)(job.group * TILE_M * job.lanes);
     int status = few            ? WINO(run_few)(&job, work)
                  : filters_stay ? WINO(filters_stay)(&job, work)
