@@ -31,7 +31,8 @@ typedef struct {
 
 /* What a thread holds while it works: laid out in its scratch by dense_desk(). */
 typedef struct {
-    ptrdiff_t *off; /* KC */
+    ptrdiff_t *off; /* KC: of a panel's rows */
+    ptrdiff_t *source; /* KC + TILE_AHEAD: of its rows where they lie, one tap */
     run *runs; /* TILE_PITCH */
     NAME(load) *loads; /* of every tap of a block */
     T *block; /* KC rows of a panel; filters stay: of its last few pixels */
@@ -55,6 +56,7 @@ static size_t NAME(dense_desk)(const NAME(dense_job) *job, void *scratch, NAME(d
         at += ((size_t)(count) * sizeof *desk->member + 63) / 64 * 64; \
     } while (0)
     ROOM(off, KC);
+    ROOM(source, KC + TILE_AHEAD);
     ROOM(runs, TILE_PITCH);
     ROOM(loads, TAPS_A_BLOCK(w) * (rows + TILE_V + 2));
     ROOM(block, job->input ? KC * VL + VL : PANEL_BLOCK);
@@ -115,8 +117,8 @@ typedef struct {
 /* A block of the reduction times one tile of filters; after the last block the tile is finished and stored. The last few pixels lie in
    the panel's rows where the weight is packed, and after them, one pixel after another, where it is read in place. */
 static void NAME(multiply_tile)(const NAME(dense_job) *job, const NAME(desk) *desk, const NAME(panel) *panel,
-                                const NAME(block) *block, const T *rows, const T *next_rows, const NAME(operand) *a,
-                                ptrdiff_t g, ptrdiff_t i, T *partial, T *columns) {
+                                const NAME(block) *block, const T *rows, const T *next_rows, int taking,
+                                const NAME(operand) *a, ptrdiff_t g, ptrdiff_t i, T *partial, T *columns) {
     const window *w = job->w;
     const ptrdiff_t k0 = i * TILE_M, filters = smaller(TILE_M, w->k - k0), channel = (g * w->k + k0) * w->y_c;
     const int last = block->done + block->count == w->c * w->taps, direct = panel->place >= 0 && filters == TILE_M;
@@ -127,7 +129,8 @@ static void NAME(multiply_tile)(const NAME(dense_job) *job, const NAME(desk) *de
            .partial = block->done ? partial : NULL,
            .partial_row = TILE_PITCH,
            .next_a = a->next,
-           .next_b = next_rows};
+           .next_b = next_rows,
+           .taken = desk->block};
     for (ptrdiff_t v = 0; v < TILE_V; v++) b[v] = rows + v * VL;
     if (last) {
         const T *add = job->end ? job->end->add : NULL;
@@ -148,7 +151,10 @@ static void NAME(multiply_tile)(const NAME(dense_job) *job, const NAME(desk) *de
             for (ptrdiff_t m = 0; m < TILE_M; m++)
                 for (ptrdiff_t v = 0; v < panel->vectors; v++) __builtin_prefetch(end.c + m * end.row + v * VL, 1);
     }
-    if (panel->vectors) NAME(tile)[panel->vectors](block->count, a->at, a->row, a->step, b, desk->off, &end);
+    if (taking)
+        NAME(tile_taking)[panel->vectors](block->count, a->at, a->row, a->step, b, desk->source, &end);
+    else if (panel->vectors)
+        NAME(tile)[panel->vectors](block->count, a->at, a->row, a->step, b, desk->off, &end);
     if (panel->few && job->in_place) {
         NAME(tile_columns)(block->count, a->at, a->row, rows + PANEL_ROWS(panel), panel->few, !block->done, columns);
         end.partial = NULL; /* the sums of columns wait apart */
@@ -165,6 +171,16 @@ static void NAME(set_offsets)(const NAME(desk) *desk, const NAME(panel) *panel) 
 
 /* ---- pixels stay */
 
+/* The pixels of a panel where one tap at step 1 finds them side by side in each channel, whole vectors in one image; else NULL. */
+static const T *NAME(rows_of_input)(const NAME(dense_job) *job, ptrdiff_t g, const NAME(panel) *panel) {
+    const window *w = job->w;
+    const ptrdiff_t pixels = w->out[2], image = panel->first / larger(1, pixels);
+    if (w->taps != 1 || w->step[2] != 1 || w->x_s[2] != 1 || w->tap[2] != 0 || w->in[2] != pixels) return NULL;
+    if (window_pixels(w) != pixels || panel->few || panel->length != panel->vectors * VL) return NULL;
+    if (panel->first % pixels + panel->length > pixels) return NULL;
+    return job->x + image * w->x_n + g * w->c * w->x_c + panel->first % pixels;
+}
+
 static void NAME(dense_panel)(const NAME(dense_job) *job, const NAME(desk) *desk, ptrdiff_t g, ptrdiff_t index,
                               ptrdiff_t tile0, ptrdiff_t tile1) {
     const window *w = job->w;
@@ -173,16 +189,21 @@ static void NAME(dense_panel)(const NAME(dense_job) *job, const NAME(desk) *desk
     NAME(panel) panel = NAME(panel_at)(job, index);
     NAME(place_panel)(w, &panel, desk->runs);
     NAME(set_offsets)(desk, &panel);
+    const T *source = NAME(rows_of_input)(job, g, &panel);
+    for (ptrdiff_t j = 0; j < KC + TILE_AHEAD && source; j++) desk->source[j] = j * w->x_c;
     for (ptrdiff_t i = 0; i < larger(1, blocks); i++) { /* without taps: one empty block, for the bias */
         const NAME(block) block = blocks ? NAME(block_at)(w, i) : (NAME(block)){0};
-        if (block.c0 == 0)
+        if (block.c0 == 0 && !source)
             loads = NAME(plan_gather)(w, desk->runs, panel.run_count, panel.row / VL, block.t0, block.t1, desk->loads);
-        NAME(gather)(w, job->x + g * w->c * w->x_c, block.c0, block.c1, block.t1 - block.t0, desk->loads, loads,
-                     panel.row, desk->block);
+        if (!source)
+            NAME(gather)(w, job->x + g * w->c * w->x_c, block.c0, block.c1, block.t1 - block.t0, desk->loads, loads,
+                         panel.row, desk->block);
         for (ptrdiff_t tile = tile0; tile < tile1; tile++) {
             const T *at = job->packed + ((g * job->tiles + tile) * depth + block.done) * TILE_M;
             const NAME(operand) a = {.at = at, .next = at + depth * TILE_M, .row = 1, .step = TILE_M};
-            NAME(multiply_tile)(job, desk, &panel, &block, desk->block, desk->block, &a, g, tile,
+            const int taking = source && tile == tile0;
+            const T *rows = taking ? source + block.c0 * w->x_c : desk->block;
+            NAME(multiply_tile)(job, desk, &panel, &block, rows, desk->block, taking, &a, g, tile,
                                 desk->partial + (tile - tile0) * TILE_M * TILE_PITCH, NULL);
         }
     }
@@ -289,7 +310,7 @@ static void NAME(filters_task)(void *context, ptrdiff_t task, void *scratch) {
                 const NAME(operand) a = NAME(operand_of)(job, &desk, g, first, tile - first, &block);
                 const T *rows = NAME(panel_block)(job, g, p, blocks, i);
                 const T *next = rows + blocks * job->input_block + (tile - first) * KC * (64 / (ptrdiff_t)sizeof(T));
-                NAME(multiply_tile)(job, &desk, &panel, &block, rows, next, &a, g, tile,
+                NAME(multiply_tile)(job, &desk, &panel, &block, rows, next, 0, &a, g, tile,
                                     desk.partial + (p * job->together + tile - first) * TILE_M * TILE_PITCH,
                                     desk.columns + (tile - first) * TILE_FEW * TILE_M * VL);
             }

@@ -21,12 +21,14 @@ typedef struct {
     /* What the next calls will read, fetched meanwhile: TILE_M elements of next_a (to the first-level cache) and a line of next_b (to
        the second) a step. Any address will do where nothing is known. */
     const T *next_a, *next_b;
+    T *taken; /* tile_taking: where the vectors go */
 } NAME(tile_end);
 
 #define TILE_LANES (TILE_V * VL)
 /* Of a last vector with at most TILE_FEW lanes in use only those are summed (tile_few); it follows the TILE_V whole ones. */
 #define TILE_FEW (VL / 4)
 #define TILE_PITCH (TILE_LANES + VL)
+#define TILE_AHEAD ((ptrdiff_t)8)
 #define COLUMN_PITCH ((ptrdiff_t)128) /* terms a pixel of tile_columns has room for */
 
 /* Comparisons are false for NaN, which therefore passes unchanged. */
@@ -55,10 +57,10 @@ INLINE V NAME(activate)(V s, ptrdiff_t activation, T slope) {
         }                                   \
     }
 
-/* `rows` and `vectors` are literals at each call: the array of sums has a fixed size and every loop over it is unrolled, else GCC keeps the
-   sums in memory. */
-INLINE void NAME(tile_of)(const int rows, const int vectors, ptrdiff_t count, const T *restrict a, ptrdiff_t a_row,
-                          ptrdiff_t a_step, const T *const *b, const ptrdiff_t *restrict off,
+/* `rows`, `vectors` and `taking` are literals at each call: the array of sums has a fixed size and every loop over it is unrolled, else GCC
+   keeps the sums in memory. Taking: the vectors are also written to end->taken, side by side. */
+INLINE void NAME(tile_of)(const int rows, const int vectors, const int taking, ptrdiff_t count, const T *restrict a,
+                          ptrdiff_t a_row, ptrdiff_t a_step, const T *const *b, const ptrdiff_t *restrict off,
                           const NAME(tile_end) *end) {
     V sum[TILE_M][TILE_V];
     const T *b0 = b[0], *b1 = vectors > 1 ? b[1] : NULL, *b2 = vectors > 2 ? b[2] : NULL;
@@ -67,13 +69,22 @@ INLINE void NAME(tile_of)(const int rows, const int vectors, ptrdiff_t count, co
     EACH_SUM(*s = NAME(vzero)())
     const T *next_a = end->next_a;
     const char *next_b = (const char *)end->next_b;
+    T *taken = end->taken;
     for (const ptrdiff_t *stop = off + count; off < stop; off++) {
         V x[TILE_V];
         __builtin_prefetch(next_a, 0, 3);
-        __builtin_prefetch(next_b, 0, 2);
+        if (!taking) __builtin_prefetch(next_b, 0, 2);
         x[0] = NAME(vload)(b0 + *off);
         if (vectors > 1) x[1] = NAME(vload)(b1 + *off);
         if (vectors > 2) x[2] = NAME(vload)(b2 + *off);
+        if (taking) {
+            UNROLL(3)
+            for (int v = 0; v < vectors; v++) {
+                NAME(vstore)(taken + v * VL, x[v]);
+                __builtin_prefetch(b0 + off[TILE_AHEAD] + v * VL, 0, 3);
+            }
+            taken += vectors * VL;
+        }
         UNROLL(8)
         for (int m = 0; m < rows; m++) {
             const V w = NAME(vset)((m < 3 ? a0 : m < 6 ? a3 : a6)[m % 3 * a_row]);
@@ -111,29 +122,41 @@ INLINE void NAME(tile_of)(const int rows, const int vectors, ptrdiff_t count, co
 typedef void NAME(tile_kernel)(ptrdiff_t count, const T *a, ptrdiff_t a_row, ptrdiff_t a_step, const T *const *b,
                                const ptrdiff_t *off, const NAME(tile_end) *end);
 
-#define TILE_KERNEL(name, rows, vectors)                                                                            \
+#define TILE_KERNEL(name, rows, vectors, taking)                                                                    \
     static __attribute__((noinline)) void NAME(name##_##vectors)(ptrdiff_t count, const T *a, ptrdiff_t a_row,      \
                                                                  ptrdiff_t a_step, const T *const *b,               \
                                                                  const ptrdiff_t *off, const NAME(tile_end) *end) { \
-        NAME(tile_of)(rows, vectors, count, a, a_row, a_step, b, off, end);                                         \
+        NAME(tile_of)(rows, vectors, taking, count, a, a_row, a_step, b, off, end);                                         \
     }
-TILE_KERNEL(tile, TILE_M, 1)
-TILE_KERNEL(tile, TILE_M, 2)
-TILE_KERNEL(half_tile, TILE_M / 2, 1)
-TILE_KERNEL(half_tile, TILE_M / 2, 2)
+TILE_KERNEL(tile, TILE_M, 1, 0)
+TILE_KERNEL(tile, TILE_M, 2, 0)
+TILE_KERNEL(tile_taking, TILE_M, 1, 1)
+TILE_KERNEL(tile_taking, TILE_M, 2, 1)
+TILE_KERNEL(half_tile, TILE_M / 2, 1, 0)
+TILE_KERNEL(half_tile, TILE_M / 2, 2, 0)
 #if TILE_V > 2
-TILE_KERNEL(tile, TILE_M, 3)
-TILE_KERNEL(half_tile, TILE_M / 2, 3)
+TILE_KERNEL(tile, TILE_M, 3, 0)
+TILE_KERNEL(tile_taking, TILE_M, 3, 1)
+TILE_KERNEL(half_tile, TILE_M / 2, 3, 0)
 #endif
 #undef TILE_KERNEL
 
-/* By the number of vectors; half_tile has TILE_M / 2 rows. */
+/* By the number of vectors; half_tile has TILE_M / 2 rows. tile_taking reads vectors that lie side by side in rows far from each other and
+   copies them, for the tiles that follow: its multiply-adds hide the copy. `off` has TILE_AHEAD more rows, which are fetched ahead. */
 static NAME(tile_kernel) *const NAME(tile)[TILE_V + 1] = {
     NULL,
     NAME(tile_1),
     NAME(tile_2),
 #if TILE_V > 2
     NAME(tile_3),
+#endif
+};
+static NAME(tile_kernel) *const NAME(tile_taking)[TILE_V + 1] = {
+    NULL,
+    NAME(tile_taking_1),
+    NAME(tile_taking_2),
+#if TILE_V > 2
+    NAME(tile_taking_3),
 #endif
 };
 static NAME(tile_kernel) *const NAME(half_tile)[TILE_V + 1] = {
