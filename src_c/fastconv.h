@@ -23,8 +23,16 @@ typedef struct fc_conv {
     ptrdiff_t algorithm; /* enum fc_algorithm */
 } fc_conv;
 
-/* How a convolution is computed, or in which form its weight was packed: FC_WINOGRAD is the cheaper of its two tile sizes. */
-enum fc_algorithm { FC_AUTO = 0, FC_DIRECT = 1, FC_WINOGRAD = 2, FC_WINOGRAD_2 = 3, FC_WINOGRAD_4 = 4 };
+/* How a convolution is computed, or in which form its weight was packed: FC_WINOGRAD is whichever of the
+   three that follow is possible and cheaper: tiles of 2 x 2 or 4 x 4 outputs at stride 1, of 2 x 2 at stride 2. */
+enum fc_algorithm {
+    FC_AUTO = 0,
+    FC_DIRECT = 1,
+    FC_WINOGRAD = 2,
+    FC_WINOGRAD_2 = 3,
+    FC_WINOGRAD_4 = 4,
+    FC_WINOGRAD_STRIDED = 5
+};
 
 /* Pooling over N*C volumes, or over N volumes of C interleaved channels (channels_last). Validation sees to it that every
    window has a tap inside the input, that a window has at most 2^31 - 1 taps, that pad, stride and the reach of a window are
@@ -81,8 +89,8 @@ typedef struct fc_kernels {
     const char *target;
     ptrdiff_t element_size, lanes;
 
-    /* The algorithm a forward convolution runs with, of a plain weight or of one to be packed: FC_DIRECT, FC_WINOGRAD_2 or
-       FC_WINOGRAD_4 (the last two only where they are possible). */
+    /* The algorithm a forward convolution runs with, of a plain weight or of one to be packed: FC_DIRECT or a form of
+       FC_WINOGRAD, where it is possible. */
     ptrdiff_t (*conv_algorithm)(const fc_conv *, ptrdiff_t packed);
     /* Elements of the packed form of a weight for the algorithm the geometry names, and the packing itself. */
     ptrdiff_t (*conv_packed_size)(const fc_conv *);

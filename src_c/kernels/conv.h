@@ -98,19 +98,25 @@ static double NAME(winograd_cost)(const window *w, ptrdiff_t out, double points,
 /* The algorithm for a window; taps: its 3 x 3 grid where it goes by Winograd. */
 static ptrdiff_t NAME(choose)(const window *w, ptrdiff_t algorithm, int packed, NAME(taps_3x3) *taps) {
     enum { LEAST_CHANNELS = 16 }; /* below, sums are short and the direct method's exactness is worth more */
-    if (algorithm == FC_DIRECT || !NAME(winograd_taps)(w, taps)) return FC_DIRECT;
-    if (algorithm > FC_WINOGRAD) return algorithm;
+    if (algorithm == FC_DIRECT) return FC_DIRECT;
+    if (algorithm > FC_WINOGRAD)
+        return NAME(winograd_taps)(w, algorithm == FC_WINOGRAD_STRIDED ? 2 : 1, taps) ? algorithm : FC_DIRECT;
+    const int plain = NAME(winograd_taps)(w, 1, taps);
+    if (!plain && !NAME(winograd_taps)(w, 2, taps)) return FC_DIRECT;
     if (algorithm == FC_AUTO && smaller(w->c, w->k) < LEAST_CHANNELS) return FC_DIRECT;
-    const double two = NAME(winograd_cost)(w, 2, 16, INPUT2_COST, OUTPUT2_COST, packed ? 0 : WEIGHT2_COST),
-                 four = NAME(winograd_cost)(w, 4, 36, INPUT4_COST, OUTPUT4_COST, packed ? 0 : WEIGHT4_COST);
+    const double share = packed ? 0 : 1;
+    const double two = plain ? NAME(winograd_cost)(w, 2, 16, INPUT2_COST, OUTPUT2_COST, share * WEIGHT2_COST)
+                             : NAME(winograd_cost)(w, 2, 25, STRIDED_INPUT_COST, STRIDED_OUTPUT_COST,
+                                                   share * STRIDED_WEIGHT_COST);
+    const double four = plain ? NAME(winograd_cost)(w, 4, 36, INPUT4_COST, OUTPUT4_COST, share * WEIGHT4_COST) : two;
     if (algorithm == FC_AUTO && NAME(direct_cost)(w, packed) <= fmin(two, four)) return FC_DIRECT;
-    return two < four ? FC_WINOGRAD_2 : FC_WINOGRAD_4;
+    return !plain ? FC_WINOGRAD_STRIDED : two < four ? FC_WINOGRAD_2 : FC_WINOGRAD_4;
 }
 
 /* Whether the gradient to the weight goes by Winograd: its sums are four times the weight, so it needs pixels to pay for them. */
 static int NAME(choose_gradient)(const window *w, ptrdiff_t algorithm, NAME(taps_3x3) *taps) {
     enum { LEAST_CHANNELS = 16, LEAST_PIXELS = 784 };
-    if (algorithm == FC_DIRECT || !NAME(winograd_taps)(w, taps)) return 0;
+    if (algorithm == FC_DIRECT || !NAME(winograd_taps)(w, 1, taps)) return 0;
     return algorithm >= FC_WINOGRAD ||
            (smaller(w->c, w->k) >= LEAST_CHANNELS && w->n * window_pixels(w) >= LEAST_PIXELS);
 }
@@ -125,6 +131,7 @@ static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, co
     algorithm = NAME(choose)(w, algorithm, packed != NULL, &taps);
     if (algorithm == FC_WINOGRAD_2) return NAME(wino_convolve_2)(w, &taps, x, weight, packed, end, y);
     if (algorithm == FC_WINOGRAD_4) return NAME(wino_convolve_4)(w, &taps, x, weight, packed, end, y);
+    if (algorithm == FC_WINOGRAD_STRIDED) return NAME(wino_convolve_strided)(w, &taps, x, weight, packed, end, y);
     const int depthwise = NAME(is_depthwise)(w);
     if (depthwise && NAME(square_window)(w, &square)) return NAME(plane_forward)(&square, x, weight, end, y);
     if (depthwise && NAME(plan_band)(w, &band)) return NAME(depthwise)(w, &band, x, weight, end, y);
@@ -152,6 +159,7 @@ static ptrdiff_t NAME(conv_packed_size)(const fc_conv *s) {
         .groups = s->g, .c = s->c / s->g, .k = s->k / s->g, .taps = s->kernel[0] * s->kernel[1] * s->kernel[2]};
     if (algorithm == FC_WINOGRAD_2) return NAME(wino_packed_size_2)(&w);
     if (algorithm == FC_WINOGRAD_4) return NAME(wino_packed_size_4)(&w);
+    if (algorithm == FC_WINOGRAD_STRIDED) return NAME(wino_packed_size_strided)(&w);
     return NAME(is_depthwise)(&w) ? s->k * w.taps : NAME(dense_packed_size)(&w);
 }
 
@@ -167,6 +175,8 @@ static int NAME(conv_pack)(const fc_conv *s, const void *weight, void *packed) {
         status = NAME(wino_pack_2)(&w, &grid, weight, packed);
     else if (algorithm == FC_WINOGRAD_4)
         status = NAME(wino_pack_4)(&w, &grid, weight, packed);
+    else if (algorithm == FC_WINOGRAD_STRIDED)
+        status = NAME(wino_pack_strided)(&w, &grid, weight, packed);
     else if (NAME(is_depthwise)(&w))
         memcpy(packed, weight, (size_t)(s->k * w.taps) * sizeof(T));
     else

@@ -1,5 +1,5 @@
 /* Winograd convolution of so few tiles that they would not fill the lanes of the micro-kernel: there the filters are the lanes and the
-   tiles are broadcast. The products are turned before they are transformed back. Written once, included for each WINO_OUT. */
+   tiles are broadcast. The products are turned before they are transformed back. Written once, included for each WINO_KIND. */
 
 #define FEW_FILTERS TILE_LANES /* filters a task, at the most */
 

@@ -1,5 +1,5 @@
 /* Which schedule a Winograd convolution runs with, how its work is cut, and what is computed again directly. Written once, included
-   for each WINO_OUT. */
+   for each WINO_KIND. */
 
 /* Images with anything not finite, again, directly. */
 static int WINO(redo_directly)(const WINO(job) *job) {

@@ -9,12 +9,24 @@
 #include "conv_store.h"
 #include "conv_dense.h"
 #include "winograd.h"
+#define WINO_KIND strided
 #define WINO_OUT 2
+#define WINO_STEP 2
+#include "winograd_transform.h"
+#include "conv_winograd.h"
+#include "conv_winograd_few.h"
+#include "conv_winograd_run.h"
+#undef WINO_STEP
+#undef WINO_KIND
+#define WINO_KIND 2
+#define WINO_STEP 1
 #include "winograd_transform.h"
 #include "conv_winograd.h"
 #include "conv_winograd_few.h"
 #include "conv_winograd_run.h"
 #undef WINO_OUT
+#undef WINO_KIND
+#define WINO_KIND 4
 #define WINO_OUT 4
 #include "winograd_transform.h"
 #include "conv_winograd.h"
@@ -28,7 +40,9 @@
 #include "conv_small_groups.h"
 #include "conv_grad_weight_rows.h"
 #include "conv_grad_weight.h"
+#undef WINO_KIND
 #undef WINO_OUT
+#undef WINO_STEP
 #include "conv.h"
 #include "linear.h"
 #include "reduce.h"

@@ -1,5 +1,6 @@
 /* Winograd's minimal filtering F(n x n, 3x3) for n = 4 and 2: the one-dimensional transforms, and the windows it is possible for
-   (Lavin and Gray 2016). n x n outputs come from (n + 2)^2 products in place of 9 n^2.
+   (Lavin and Gray 2016). n x n outputs come from (n + 2)^2 products in place of 9 n^2; at step 2, of 2 x 2 outputs, from 25 in place
+   of 36: the taps g0 and g2 meet the even inputs alone, which is F(2, 2), and g1 the odd ones.
    F(4x4, 3x3) is Cook-Toom with the points 0, +-a, +-b and infinity, a = 1/sqrt(2), b = sqrt(2): their powers stay near 1, which keeps
    the rounding error some four times below that of the usual 0, +-1, +-2. F(2x2, 3x3) has the points 0, +-1 and infinity.
 
@@ -10,12 +11,14 @@
 #define FASTCONV_WINOGRAD
 #define WINO_A 0.70710678118654752440
 #define WINO_B 1.41421356237309504880
-/* Files written once for every n say WINO(name) for a name of theirs, and are included with WINO_OUT = n. */
-#define WINO_IN (WINO_OUT + 2)
+/* Files written once for every kind (4, 2, strided) say WINO(name) for a name of theirs, and are included with WINO_KIND,
+   WINO_OUT = n and WINO_STEP. */
+#define WINO_SPACE (WINO_OUT * WINO_STEP) /* columns of input from one tile to the next */
+#define WINO_IN (WINO_SPACE + 3 - WINO_STEP) /* columns of input a tile, and as many points */
 #define WINO_POINTS (WINO_IN * WINO_IN)
-#define WINO__(x, n) NAME(wino_##x##_##n)
-#define WINO_(x, n) WINO__(x, n)
-#define WINO(x) WINO_(x, WINO_OUT)
+#define WINO__(x, kind) NAME(wino_##x##_##kind)
+#define WINO_(x, kind) WINO__(x, kind)
+#define WINO(x) WINO_(x, WINO_KIND)
 #define WINO_PATCH (TILE_PITCH + VL) /* elements between two columns waiting for the second transform of the input */
 #define WINO_ROWS ((ptrdiff_t)(TILE_M * 2)) /* channels whose weight waits for its transform */
 #define WINO_GROUP ((ptrdiff_t)4) /* register tiles of filters that stay while the input passes over them */
@@ -44,6 +47,15 @@ INLINE void NAME(wino_input_2)(V *d) {
     d[3] = d3 - d1;
 }
 
+INLINE void NAME(wino_input_strided)(V *d) {
+    const V d0 = d[0], d1 = d[1], d2 = d[2], d3 = d[3], d4 = d[4];
+    d[0] = d0 - d2;
+    d[1] = d2;
+    d[2] = d4 - d2;
+    d[3] = d1;
+    d[4] = d3;
+}
+
 /* At m: the n results are left in the first n places. */
 INLINE void NAME(wino_output_4)(V *m) {
     /* b = 2 a; few constants, for every register holds a value of the tile */
@@ -61,7 +73,12 @@ INLINE void NAME(wino_output_2)(V *m) {
     m[1] = difference + m[3];
 }
 
-/* G g: three weights, `sg` elements apart, to n + 2, `su` apart. */
+INLINE void NAME(wino_output_strided)(V *m) {
+    m[0] = m[0] + m[1] + m[3];
+    m[1] = m[1] + m[2] + m[4];
+}
+
+/* G g: three weights, `sg` elements apart, to a point each, `su` apart. */
 INLINE void NAME(wino_weight_4)(const FILTERS *g, const int sg, FILTERS *u, const int su) {
     const T c0 = (T)(4.0 / 3), c1 = (T)(4 * WINO_A / 3), c2 = (T)(2.0 / 3);
     const T e0 = (T)(WINO_B / 6), e1 = (T)(1.0 / 3), e2 = (T)(WINO_B / 3);
@@ -84,14 +101,25 @@ INLINE void NAME(wino_weight_2)(const FILTERS *g, const int sg, FILTERS *u, cons
     u[3 * su] = g2;
 }
 
+INLINE void NAME(wino_weight_strided)(const FILTERS *g, const int sg, FILTERS *u, const int su) {
+    const FILTERS g0 = g[0], g1 = g[sg], g2 = g[2 * sg];
+    u[0] = g0;
+    u[su] = g0 + g2;
+    u[2 * su] = g2;
+    u[3 * su] = u[4 * su] = g1;
+}
+
 /* The window's taps as a 3 x 3 grid: grid[3 * i + j] is the tap, and its place in the weight, at (lo + i, lo + j). */
 typedef struct {
     ptrdiff_t lo[2], grid[9];
 } NAME(taps_3x3);
 
-static int NAME(winograd_taps)(const window *w, NAME(taps_3x3) *t) {
+/* Whether a window is one for Winograd at this step; along an axis with one output any step will do. */
+static int NAME(winograd_taps)(const window *w, ptrdiff_t step, NAME(taps_3x3) *t) {
     if (w->taps != 9 || w->out[0] != 1 || w->in[0] != 1) return 0;
-    if (w->step[1] != 1 || w->step[2] != 1 || w->x_s[2] != 1 || w->y_s[2] != 1) return 0;
+    for (int a = 1; a < 3; a++)
+        if (w->out[a] != 1 && w->step[a] != step) return 0;
+    if (w->x_s[2] != 1 || w->y_s[2] != 1) return 0;
     const extent e = window_extent(w);
     if (e.span[1] != 3 || e.span[2] != 3 || e.span[0] != 1 || e.lo[0] != 0) return 0;
     unsigned seen = 0;

@@ -1,11 +1,11 @@
 /* The two-dimensional transforms of F(WINO_OUT x WINO_OUT, 3x3) between arrays and the tiles of a block. Written once, included for
-   each WINO_OUT; WINO(name) is a name of that size. Lanes are tiles (input and output) or the filters of a register tile (weight). */
+   each WINO_KIND; WINO(name) is a name of that kind. Lanes are tiles (input and output) or the filters of a register tile (weight). */
 
 /* A run of tiles, with the masks that keep its loads inside the rows, and what of it lies in the output: rows, and columns as whole
    vectors and the rest of one. */
 typedef struct {
     run r;
-    MASK load[2 * WINO_OUT];
+    MASK load[2 * WINO_SPACE]; /* of the vectors of a row, and of those a tile further on */
     ptrdiff_t loaded; /* how many vectors of a row have columns of the run's tiles */
     ptrdiff_t rows, whole, rest;
     MASK last;
@@ -23,17 +23,17 @@ static ptrdiff_t WINO(plan_tiles)(const window *w, const window *grid, const NAM
             to->r = part[i];
             to->r.lane += lane;
             const ptrdiff_t columns = smaller(WINO_OUT * part[i].length, w->out[2] - WINO_OUT * part[i].at[3]);
-            to->loaded = divide_up(WINO_OUT * part[i].length, VL);
+            to->loaded = divide_up(WINO_SPACE * part[i].length, VL);
             to->rows = smaller(WINO_OUT, w->out[1] - WINO_OUT * part[i].at[2]);
             to->whole = columns / VL;
             to->rest = columns % VL;
             to->last = NAME(mask_range)(0, to->rest);
-            const ptrdiff_t column = WINO_OUT * part[i].at[3] + taps->lo[1];
-            const ptrdiff_t stop = smaller(w->in[2], column + WINO_OUT * part[i].length + 2);
-            for (ptrdiff_t l = 0; l < WINO_OUT; l++) {
+            const ptrdiff_t column = WINO_SPACE * part[i].at[3] + taps->lo[1];
+            const ptrdiff_t stop = smaller(w->in[2], column + WINO_SPACE * (part[i].length - 1) + WINO_IN);
+            for (ptrdiff_t l = 0; l < WINO_SPACE; l++) {
                 const ptrdiff_t at = column + l * VL;
                 to->load[l] = NAME(mask_range)(-at, stop - at);
-                to->load[WINO_OUT + l] = NAME(mask_range)(-at - WINO_OUT, stop - at - WINO_OUT);
+                to->load[WINO_SPACE + l] = NAME(mask_range)(-at - WINO_SPACE, stop - at - WINO_SPACE);
             }
         }
     }
@@ -43,28 +43,32 @@ static ptrdiff_t WINO(plan_tiles)(const window *w, const window *grid, const NAM
 /* One input row of a run, from the first tile's column on: the columns of every tile, lanes are tiles. Only the first `loaded` (a
    literal) of the row's vectors hold any of the run's columns. */
 INLINE void WINO(split_columns)(const int loaded, const T *row, const MASK *masks, V *column) {
-    V l[WINO_OUT], m[WINO_OUT];
+    V l[WINO_SPACE], m[WINO_SPACE];
     UNROLL(4)
-    for (int i = 0; i < WINO_OUT; i++) {
+    for (int i = 0; i < WINO_SPACE; i++) {
         l[i] = i < loaded ? NAME(vload_masked)(row + i * VL, masks[i]) : NAME(vzero)();
-        m[i] = i < loaded ? NAME(vload_masked)(row + WINO_OUT + i * VL, masks[WINO_OUT + i]) : NAME(vzero)();
+        m[i] = i < loaded ? NAME(vload_masked)(row + WINO_SPACE + i * VL, masks[WINO_SPACE + i]) : NAME(vzero)();
     }
-#if WINO_OUT == 4
-    V e[2], o[2], em[2], om[2];
+#if WINO_SPACE == 4
+    V e[2], o[2], em[2];
     UNROLL(2)
     for (int i = 0; i < 2; i++) {
         const int none = 2 * i >= loaded;
         e[i] = none ? NAME(vzero)() : NAME(veven)(l[2 * i], l[2 * i + 1]);
         o[i] = none ? NAME(vzero)() : NAME(vodd)(l[2 * i], l[2 * i + 1]);
         em[i] = none ? NAME(vzero)() : NAME(veven)(m[2 * i], m[2 * i + 1]);
-        om[i] = none ? NAME(vzero)() : NAME(vodd)(m[2 * i], m[2 * i + 1]);
     }
     column[0] = NAME(veven)(e[0], e[1]);
     column[1] = NAME(veven)(o[0], o[1]);
     column[2] = NAME(vodd)(e[0], e[1]);
     column[3] = NAME(vodd)(o[0], o[1]);
     column[4] = NAME(veven)(em[0], em[1]);
+#if WINO_IN > 5
+    V om[2];
+    UNROLL(2)
+    for (int i = 0; i < 2; i++) om[i] = 2 * i >= loaded ? NAME(vzero)() : NAME(vodd)(m[2 * i], m[2 * i + 1]);
     column[5] = NAME(veven)(om[0], om[1]);
+#endif
 #else
     column[0] = NAME(veven)(l[0], l[1]);
     column[1] = NAME(vodd)(l[0], l[1]);
@@ -82,9 +86,9 @@ static void WINO(transform_input)(const window *w, const NAME(taps_3x3) *taps, c
         const T *plane = x + c * w->x_c;
         for (ptrdiff_t i = 0; i < run_count; i++) {
             const WINO(tile_run) *t = &runs[i];
-            const T *from = plane + t->r.at[0] * w->x_n + WINO_OUT * t->r.at[3] + taps->lo[1];
+            const T *from = plane + t->r.at[0] * w->x_n + WINO_SPACE * t->r.at[3] + taps->lo[1];
             for (ptrdiff_t h = 0; h < WINO_IN; h++) {
-                const ptrdiff_t row = WINO_OUT * t->r.at[2] + taps->lo[0] + h;
+                const ptrdiff_t row = WINO_SPACE * t->r.at[2] + taps->lo[0] + h;
                 T *here = patch + h * WINO_IN * WINO_PATCH + t->r.lane;
                 V column[WINO_IN];
                 if (row >= 0 && row < w->in[1]) {
@@ -96,7 +100,7 @@ static void WINO(transform_input)(const window *w, const NAME(taps_3x3) *taps, c
                     else if (t->loaded == 2)
                         WINO(split_columns)(2, at, t->load, column);
                     else
-                        WINO(split_columns)(WINO_OUT, at, t->load, column);
+                        WINO(split_columns)(WINO_SPACE, at, t->load, column);
                     WINO(input)(column);
                 } else {
                     UNROLL(6)

@@ -17,6 +17,9 @@
 /* Costs in multiply-adds of a vector: kernels/conv.h. */
 #define GATHER_COST 8
 #define PACK_COST 0.5
+#define STRIDED_INPUT_COST 300
+#define STRIDED_OUTPUT_COST 220
+#define STRIDED_WEIGHT_COST 80
 #define INPUT2_COST 200
 #define OUTPUT2_COST 180
 #define WEIGHT2_COST 60
