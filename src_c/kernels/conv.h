@@ -105,9 +105,9 @@ static ptrdiff_t NAME(choose)(const window *w, ptrdiff_t algorithm, int packed, 
     if (!plain && !NAME(winograd_taps)(w, 2, taps)) return FC_DIRECT;
     if (algorithm == FC_AUTO && smaller(w->c, w->k) < LEAST_CHANNELS) return FC_DIRECT;
     const double share = packed ? 0 : 1;
-    const double two = plain ? NAME(winograd_cost)(w, 2, 16, INPUT2_COST, OUTPUT2_COST, share * WEIGHT2_COST)
-                             : NAME(winograd_cost)(w, 2, 25, STRIDED_INPUT_COST, STRIDED_OUTPUT_COST,
-                                                   share * STRIDED_WEIGHT_COST);
+    const double two =
+        plain ? NAME(winograd_cost)(w, 2, 16, INPUT2_COST, OUTPUT2_COST, share * WEIGHT2_COST)
+              : NAME(winograd_cost)(w, 2, 25, STRIDED_INPUT_COST, STRIDED_OUTPUT_COST, share * STRIDED_WEIGHT_COST);
     const double four = plain ? NAME(winograd_cost)(w, 4, 36, INPUT4_COST, OUTPUT4_COST, share * WEIGHT4_COST) : two;
     if (algorithm == FC_AUTO && NAME(direct_cost)(w, packed) <= fmin(two, four)) return FC_DIRECT;
     return !plain ? FC_WINOGRAD_STRIDED : two < four ? FC_WINOGRAD_2 : FC_WINOGRAD_4;

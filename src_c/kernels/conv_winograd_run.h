@@ -27,7 +27,8 @@ static void WINO(cut_filters)(WINO(job) *job) {
     job->wave = smaller(job->blocks, larger(1, WINO_INPUT_BYTES / input));
     job->depth = w->c;
     job->group = room / (job->packed ? 2 * job->lanes : w->c + job->lanes);
-    if (!job->packed && job->group < WINO_LEAST && w->c > KC && room / (KC + smaller(job->wave, longest) * job->lanes) > job->group) {
+    if (!job->packed && job->group < WINO_LEAST && w->c > KC &&
+        room / (KC + smaller(job->wave, longest) * job->lanes) > job->group) {
         job->wave = smaller(job->wave, longest);
         job->depth = KC;
         job->group = room / (KC + job->wave * job->lanes);

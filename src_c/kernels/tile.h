@@ -126,7 +126,7 @@ typedef void NAME(tile_kernel)(ptrdiff_t count, const T *a, ptrdiff_t a_row, ptr
     static __attribute__((noinline)) void NAME(name##_##vectors)(ptrdiff_t count, const T *a, ptrdiff_t a_row,      \
                                                                  ptrdiff_t a_step, const T *const *b,               \
                                                                  const ptrdiff_t *off, const NAME(tile_end) *end) { \
-        NAME(tile_of)(rows, vectors, taking, count, a, a_row, a_step, b, off, end);                                         \
+        NAME(tile_of)(rows, vectors, taking, count, a, a_row, a_step, b, off, end);                                 \
     }
 TILE_KERNEL(tile, TILE_M, 1, 0)
 TILE_KERNEL(tile, TILE_M, 2, 0)
