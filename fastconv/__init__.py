@@ -25,13 +25,14 @@ _MODULES = (
     "formats",
     "layers",
     "losses",
+    "metrics",
     "models",
     "optim",
     "plots",
     "reference",
     "schedules",
     "signal",
-    "signal",
+    "transfer",
 )
 _MEMBERS = {
     "Trainer": "trainer",
