@@ -127,7 +127,7 @@ def _split_graph(model: Graph, at: str) -> tuple[Graph, Graph]:
             fed.add(node.name)
     read = {name for node in model.order if node.name in behind for name in node.inputs} - behind
     crossing = sorted(read & fed)
-    if at in fed and crossing and set(crossing) <= set(model.inputs):
+    if crossing and set(crossing) <= set(model.inputs):
         raise ValueError(f"split: {at!r} is the first layer, so nothing would be left for the trunk")
     if len(crossing) != 1 or not behind.issuperset(model.outputs):
         past = ", ".join([*crossing, *(name for name in model.outputs if name not in behind)])
