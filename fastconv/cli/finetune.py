@@ -16,12 +16,12 @@ from .fitting import add_results, fit, prepare
 from .info import headline
 from .options import add_threads, apply_threads, real, whole
 from .recipes import OPTIMIZERS, Recipe, add_recipe, chosen, describe, make_transform
-from .scores import Scores, report
+from .scores import Scores, matrix_of, report
 from .trained import add_model, open_classifier, preprocess_of
 
 _PARTS = ("head", "fine-tuning")
-# Pictures that go through the trunk together.
-_BATCH = 16
+# Pictures that go through the trunk together: their activations stay in the cache.
+_BATCH = 8
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -85,11 +85,14 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--augment is for fine-tuning: the head learns from features that are computed once")
     started = _start(args)
     prepare(args, started.out, _PARTS)
-    histories = {"head": _train_head(started)}
+    histories = {}
+    histories["head"], features = _train_head(started)
     if args.fine_tune:
         histories["fine-tuning"] = _fine_tune(started)
-    scores = Scores.of(started.model, started.test, batch_size=_BATCH)
-    report(args, scores, histories, started.out)
+        matrix = matrix_of(started.model, started.test, len(started.model.labels), _BATCH)
+    else:
+        matrix = matrix_of(started.head, features, len(started.model.labels), _BATCH)
+    report(args, Scores(started.model, matrix), histories, started.out)
     return 0
 
 
@@ -117,8 +120,8 @@ def _start(args: argparse.Namespace) -> _Run:
     return _Run(args, recipe, args.out or Path(f"fastconv-{split.name}"), model, trunk, head, *parts)
 
 
-def _train_head(run: _Run) -> History:
-    """Step 3."""
+def _train_head(run: _Run) -> tuple[History, data.Dataset]:
+    """Step 3, and the features of the test pictures."""
     print(f"3 train head    {describe(replace(run.recipe, augment=()))}, on features of the frozen trunk", flush=True)
     transfer.freeze(run.trunk)
     with as_user_errors(f"{run.args.data}: {run.args.model} cannot take these pictures", ValueError, TypeError):
@@ -129,7 +132,7 @@ def _train_head(run: _Run) -> History:
             for name, part in (("training", run.train), ("test", run.test))
         )
     parameters = [{"params": run.head.parameters(), "lr": run.recipe.lr}]
-    return _fit(run, "head", run.head, parameters, train, test, run.recipe)
+    return _fit(run, "head", run.head, parameters, train, test, run.recipe), test
 
 
 def _fine_tune(run: _Run) -> History:

@@ -5,7 +5,7 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -26,16 +26,16 @@ class Scores:
     model: Layer
     matrix: np.ndarray
 
-    @classmethod
-    def of(cls, model: Layer, test: Dataset, batch_size: int) -> Self:
-        """Those of the model on a data set."""
-        found = [model(test.batch(part)[0]).argmax(axis=1) for part in batches(len(test), batch_size, shuffle=False)]
-        return cls(model, confusion_matrix(test.y, np.concatenate(found), len(model.labels)))
-
     @property
     def accuracy(self) -> float:
         """The share of right ones."""
         return float(np.trace(self.matrix) / self.matrix.sum())
+
+
+def matrix_of(model: Layer, test: Dataset, num_classes: int, batch_size: int) -> np.ndarray:
+    """The confusion matrix of a classifier on a data set."""
+    found = [model(test.batch(part)[0]).argmax(axis=1) for part in batches(len(test), batch_size, shuffle=False)]
+    return confusion_matrix(test.y, np.concatenate(found), num_classes)
 
 
 def report(args: argparse.Namespace, scores: Scores, histories: Mapping[str, History], out: Path) -> None:

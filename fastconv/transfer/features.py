@@ -34,7 +34,7 @@ def unfreeze(layer: _AnyLayer, *, batch_norm: bool = True) -> _AnyLayer:
 
 
 def extract_features(
-    trunk: Layer, x: Any, y: Any = None, *, batch_size: int = 32, progress: bool = False, title: str = "features"
+    trunk: Layer, x: Any, y: Any = None, *, batch_size: int = 8, progress: bool = False, title: str = "features"
 ) -> ArrayDataset:
     """What the trunk makes of every sample, in memory, with the same targets: a data set for `Trainer.fit` of a head.
 
