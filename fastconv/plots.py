@@ -64,7 +64,8 @@ def save_confusion(matrix: np.ndarray, classes: Sequence[str], path: str | os.Pa
     figure = _new_figure((side + 1, side))
     axes = figure.subplots()
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    # By the root of the share: a few errors among many must be seen.
+    image = axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)
     size = 10 if K <= 15 else 7 if K <= 30 else 5
     axes.set_xticks(range(K), names, rotation=45, ha="right", rotation_mode="anchor", fontsize=size)
     axes.set_yticks(range(K), names, fontsize=size)
@@ -73,9 +74,11 @@ def save_confusion(matrix: np.ndarray, classes: Sequence[str], path: str | os.Pa
     axes.set_title(title)
     for place in np.argwhere(matrix) if K <= 30 else ():
         row, column = place.tolist()
-        colour = "white" if shares[row, column] > 0.5 else "black" if row == column else "crimson"
+        colour = "white" if shares[row, column] > 0.4 else "black" if row == column else "#be001e"
         axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", fontsize=size, color=colour)
-    figure.colorbar(image, shrink=0.8, label="share of the row")
+    ticks = (0, 0.01, 0.05, 0.2, 0.5, 1)
+    bar = figure.colorbar(image, shrink=0.8, ticks=np.sqrt(ticks), label="share of the row")
+    bar.ax.set_yticklabels(f"{100 * tick:g} %" for tick in ticks)
     figure.savefig(path, format="png", dpi=110)
 
 
