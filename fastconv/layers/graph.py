@@ -72,6 +72,11 @@ class Graph(Layer):
         return tuple(self._nodes.values())
 
     @property
+    def order(self) -> tuple[Node, ...]:
+        """The nodes that an output depends on, in the order in which they run."""
+        return self._order
+
+    @property
     def input_count(self) -> int:
         return len(self.inputs)
 
