@@ -4,8 +4,6 @@ It must never write a file that onnx's checker refuses, nor leave out a layer wi
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from .. import layers as L
 from ..layers.base import Layer
 from ..version import __version__
