@@ -4,6 +4,8 @@ It must never write a file that onnx's checker refuses, nor leave out a layer wi
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from .. import layers as L
 from ..layers.base import Layer
 from ..version import __version__
@@ -17,6 +19,8 @@ from .onnx_write_walk import Walked, Writer, walk
 OPSET, IR_VERSION = 17, 8
 # The limit of protobuf, with room for the nodes.
 _MAX_BYTES = 2**31 - 2**24
+# Constants that say shapes are smaller, and the check reads them.
+_SMALL_BYTES = 2**12
 
 # Every layer that is not made of others, and the function that adds its nodes.
 WRITERS: Mapping[type[Layer], Writer] = {
@@ -67,9 +71,7 @@ def save_onnx(model: Layer, path: PathType, input_shape: Any) -> None:
     size = sum(array.nbytes for array in model.state_dict(copy=False).values())
     if size > _MAX_BYTES:
         raise ValueError(f"save: an ONNX file holds at most 2 GB, the model has {size:,} bytes of weights")
-    data = _encoded(onnx, walk(model, shapes, WRITERS), picture_metadata(model))
-    onnx.checker.check_model(data, full_check=True)
-    write_atomically(path, [data])
+    write_atomically(path, [_encoded(onnx, walk(model, shapes, WRITERS), picture_metadata(model))])
 
 
 def _shapes(model: Layer, input_shape: Any) -> list[tuple[int, ...]]:
@@ -86,7 +88,7 @@ def _shapes(model: Layer, input_shape: Any) -> list[tuple[int, ...]]:
 
 
 def _encoded(onnx: Any, walked: Walked, metadata: Mapping[str, str]) -> bytes:
-    """The file's content."""
+    """The file's content. Weights are copied as seldom as protobuf allows: into the message, and into the bytes."""
     make = onnx.helper
     kind = make.np_dtype_to_tensor_dtype(walked.dtype)
     nodes = [make.make_node(op.kind, op.inputs, [op.output], op.name, **op.attributes) for op in walked.nodes]
@@ -94,18 +96,32 @@ def _encoded(onnx: Any, walked: Walked, metadata: Mapping[str, str]) -> bytes:
         [make.make_tensor_value_info(name, kind, sizes) for name, sizes in values]
         for values in (walked.inputs, walked.outputs)
     )
-    weights = [onnx.numpy_helper.from_array(array, name) for name, array in walked.weights.items()]
-    graph = make.make_graph(nodes, "fastconv", inputs, outputs, weights)
-    opsets = [make.make_opsetid("", OPSET)]
     model = make.make_model(
-        graph,
+        make.make_graph(nodes, "fastconv", inputs, outputs),
         ir_version=IR_VERSION,
-        opset_imports=opsets,
+        opset_imports=[make.make_opsetid("", OPSET)],
         producer_name="fastconv",
         producer_version=__version__,
     )
     make.set_model_props(model, dict(metadata))
+    _check(onnx, model, walked.weights)
+    for name, array in walked.weights.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
     return model.SerializeToString()
+
+
+def _check(onnx: Any, model: Any, weights: Mapping[str, np.ndarray]) -> None:
+    """Let onnx check the nodes and infer all shapes, with the large weights as inputs: it would copy them again."""
+    make = onnx.helper
+    light = type(model)()
+    light.CopyFrom(model)
+    for name, array in weights.items():
+        if array.nbytes <= _SMALL_BYTES:
+            light.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+        else:
+            kind = make.np_dtype_to_tensor_dtype(array.dtype)
+            light.graph.input.append(make.make_tensor_value_info(name, kind, array.shape))
+    onnx.checker.check_model(light, full_check=True)
 
 
 def _package() -> Any:
