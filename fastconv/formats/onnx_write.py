@@ -91,7 +91,7 @@ def _encoded(onnx: Any, walked: Walked, metadata: Mapping[str, str]) -> bytes:
     """The file's content. Weights are copied as seldom as protobuf allows: into the message, and into the bytes."""
     make = onnx.helper
     kind = make.np_dtype_to_tensor_dtype(walked.dtype)
-    nodes = [make.make_node(op.kind, op.inputs, [op.output], op.name, **op.attributes) for op in walked.nodes]
+    nodes = [make.make_node(op.kind, op.inputs, [op.output], op.output, **op.attributes) for op in walked.nodes]
     inputs, outputs = (
         [make.make_tensor_value_info(name, kind, sizes) for name, sizes in values]
         for values in (walked.inputs, walked.outputs)

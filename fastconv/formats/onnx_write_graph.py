@@ -22,10 +22,9 @@ class Value(NamedTuple):
 
 
 class Op(NamedTuple):
-    """A node as it will be written; an input "" is one that is left out."""
+    """A node as it will be written, named as its result is; an input "" is one that is left out."""
 
     kind: str
-    name: str
     inputs: tuple[str, ...]
     output: str
     attributes: dict[str, Any]
@@ -91,7 +90,7 @@ class At:
         """Add a node; returns the name of its result. `part` says what it is where a layer is several nodes."""
         path = f"{self._path}.{part}" if part and self._path else self._path or part or kind.lower()
         output = self._collected.fresh(path)
-        self._collected.nodes.append(Op(kind, output, inputs, output, attributes))
+        self._collected.nodes.append(Op(kind, inputs, output, attributes))
         return output
 
     def weight(self, array: np.ndarray) -> str:

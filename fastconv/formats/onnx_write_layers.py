@@ -92,7 +92,7 @@ def relu6(at: At, layer: Any, x: Value) -> str:
 
 def leaky_relu(at: At, layer: Any, x: Value) -> str:
     slope = layer.negative_slope
-    if at.dtype == np.float32 or slope == np.float32(slope):
+    if at.dtype == np.float32 or slope == float(np.float32(slope)):
         return at.op("LeakyRelu", x.name, alpha=slope)
     # Attributes are float32, too coarse for a float64 model.
     zero = at.floats("zero", 0)

@@ -121,7 +121,7 @@ class _Walk:
             self.out.rename(name, final)
             self.renamed[name] = final
         else:
-            self.out.nodes.append(Op("Identity", final, (name,), final, {}))
+            self.out.nodes.append(Op("Identity", (name,), final, {}))
         return final
 
     def _dims(self, value: Value) -> list[Any]:
