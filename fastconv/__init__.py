@@ -38,7 +38,7 @@ _MEMBERS = {
     "Trainer": "trainer",
     "load": "formats.open_model",
     "read_weights": "formats.state_dict",
-    "save": "formats.model_file",
+    "save": "formats.open_model",
 }
 
 __all__ = [
