@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from . import bench, classify, demo, detect, info, train
+from . import bench, classify, demo, detect, finetune, info, train
 from .errors import UserError
 
-COMMANDS = (demo, train, classify, detect, info, bench)
+COMMANDS = (demo, train, finetune, classify, detect, info, bench)
 
 
 def build_parser() -> argparse.ArgumentParser:
