@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import callbacks, data, losses, plots
+from ..distributed import Communicator, world
 from ..formats.model_file import save
 from ..models import SMALL_MODELS, normalised
 from ..trainer import History, Trainer
@@ -40,7 +41,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "train",
         help="train a small network on digits, MNIST, CIFAR or your pictures",
         description="Trains a network and writes its model, checkpoints, history and curves into one folder. What is"
-        " not given is chosen by the size of the pictures.",
+        " not given is chosen by the size of the pictures. Under mpiexec all processes train one network together.",
     )
     parser.add_argument("data", metavar="digits|PATH", help="the digits that come along, or a folder (see the README)")
     how = parser.add_argument_group("how to train")
@@ -52,6 +53,11 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     how.add_argument("--schedule", choices=tuple(SCHEDULES), help="how the rate changes from batch to batch")
     how.add_argument("--weight-decay", type=real(0), metavar="X")
     how.add_argument("--label-smoothing", type=real(0, 1), metavar="X")
+    how.add_argument(
+        "--synchronise-batch-norm",
+        action="store_true",
+        help="under mpiexec: statistics of the batches of all processes",
+    )
     how.add_argument("--augment", nargs="*", choices=tuple(AUGMENTATIONS), help="random changes of the pictures")
     how.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of weights, order and changes (default: 0)")
     pictures = parser.add_argument_group("folders of pictures")
@@ -79,8 +85,11 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Load, train, evaluate, write."""
     require("matplotlib", "safetensors", *(() if args.no_progress else ("tqdm",)))
+    with as_user_errors("mpiexec", ImportError, RuntimeError):
+        communicator = world()
     apply_threads(args)
-    split = _load(args)
+    with communicator.together():
+        split = _load(args)
     recipe = _recipe(args, split)
     out = args.out or Path(f"fastconv-{split.name}")
     generator = np.random.default_rng(args.seed)
@@ -88,12 +97,26 @@ def run(args: argparse.Namespace) -> int:
         model = SMALL_MODELS[recipe.model](split.shape, len(split.classes), generator=generator)
     with as_user_errors(args.data):
         model = normalised(model, *_mean_std(split))
-    _announce(split, recipe, model, out)
-    resume = _prepare(args, out)
+    first = communicator.rank == 0
+    resume = None
+    with communicator.together():
+        if first:
+            _announce(split, recipe, model, out, communicator)
+            resume = _prepare(args, out)
+    resume = communicator.share(resume)
     optimizer = make_optimizer(recipe, model.parameters())
-    trainer = Trainer(model, optimizer, losses.CrossEntropyLoss(recipe.label_smoothing), seed=args.seed)
+    trainer = Trainer(
+        model,
+        optimizer,
+        losses.CrossEntropyLoss(recipe.label_smoothing),
+        seed=args.seed,
+        communicator=communicator,
+        synchronise_batch_norm=args.synchronise_batch_norm,
+    )
     history = _fit(args, trainer, split, recipe, out, resume)
-    _finish(trainer, split, history, out)
+    measured = trainer.evaluate(split.test)
+    if first:
+        _finish(trainer, split, history, measured, out)
     return 0
 
 
@@ -116,7 +139,7 @@ def _recipe(args: argparse.Namespace, split: data.Split) -> Recipe:
     return replace(default_recipe(split.shape), **{name: value for name, value in given.items() if value is not None})
 
 
-def _announce(split: data.Split, recipe: Recipe, model: Any, out: Path) -> None:
+def _announce(split: data.Split, recipe: Recipe, model: Any, out: Path, communicator: Communicator) -> None:
     C, H, W = split.shape
     weights = sum(parameter.data.size for parameter in model.parameters())
     extra = "".join(f", {name}" for name in recipe.augment)
@@ -128,6 +151,7 @@ def _announce(split: data.Split, recipe: Recipe, model: Any, out: Path) -> None:
         "model": f"{recipe.model}, {weights:,} weights",
         "training": f"{recipe.epochs} epochs, batches of {recipe.batch_size}, {recipe.optimizer}, rate {recipe.lr:g} "
         f"({recipe.schedule}){extra}",
+        **({"processes": f"{communicator.size}"} if communicator.size > 1 else {}),
         "results": f"{out}{'/' if out.name else ''}",
     }
     print(headline())
@@ -174,9 +198,9 @@ def _fit(
                 resume=resume,
             )
     except KeyboardInterrupt:
-        if stop.saved is None:
-            raise
-        print(f"\nstopped; {stop.saved} holds the training. Go on with:\n  {_command_to_resume(args)}", file=sys.stderr)
+        if stop.saved is not None and trainer.communicator.rank == 0:
+            command = _command_to_resume(args, trainer.communicator.size)
+            print(f"\nstopped; {stop.saved} holds the training. Go on with:\n  {command}", file=sys.stderr)
         raise
     except FloatingPointError as error:
         raise UserError(f"{error}; a smaller --lr may help") from error
@@ -187,16 +211,16 @@ def _fit(
             raise error
 
 
-def _command_to_resume(args: argparse.Namespace) -> str:
+def _command_to_resume(args: argparse.Namespace, ranks: int) -> str:
     words = [word for word in args.argv if word != "--overwrite"]
     if args.resume is not None:
         at = words.index("--resume")
         del words[at : at + (1 if args.resume is True else 2)]
-    return shlex.join(["fastconv", *words, "--resume"])
+    launcher = ["mpiexec", "-n", str(ranks)] if ranks > 1 else []
+    return shlex.join([*launcher, "fastconv", *words, "--resume"])
 
 
-def _finish(trainer: Trainer, split: data.Split, history: History, out: Path) -> None:
-    measured = trainer.evaluate(split.test)
+def _finish(trainer: Trainer, split: data.Split, history: History, measured: dict[str, float], out: Path) -> None:
     wrong = round((1 - measured["accuracy"]) * len(split.test))
     print(f"test accuracy: {100 * measured['accuracy']:.2f} % ({wrong:,} of {len(split.test):,} wrong)")
     model = out / "model.safetensors"

@@ -2,7 +2,7 @@
 It must never need MPI unless a launcher such as mpiexec started this process."""
 
 from .communicator import Communicator, RankError
-from .launch import launched, world
+from .launch import current, launched, world
 from .mpi import MPICommunicator
 
-__all__ = ["Communicator", "MPICommunicator", "RankError", "launched", "world"]
+__all__ = ["Communicator", "MPICommunicator", "RankError", "current", "launched", "world"]

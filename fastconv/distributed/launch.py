@@ -28,6 +28,14 @@ def launched() -> tuple[int, int | None] | None:
     return None
 
 
+_current = Communicator()
+
+
+def current() -> Communicator:
+    """What `world` gave last, and before that the communicator of this process alone."""
+    return _current
+
+
 def world() -> Communicator:
     """The communicator of all processes of this job: over MPI under a launcher, else of this process alone.
 
@@ -35,9 +43,12 @@ def world() -> Communicator:
     FASTCONV_NUM_THREADS or OMP_NUM_THREADS says another. RuntimeError where mpi4py found another MPI than the
     launcher's.
     """
+    global _current
     found = launched()
     if found is None:
         return Communicator()
+    if _current.size > 1:
+        return _current
     communicator = MPICommunicator()
     if found[1] is not None and found[1] != communicator.size:
         raise RuntimeError(
@@ -48,6 +59,7 @@ def world() -> Communicator:
         cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
         sharers = communicator.gather_local(list(cpus))
         config.set_num_threads(cores_of_rank(list(cpus), sharers, config.cgroup_cpus()))
+    _current = communicator
     return communicator
 
 
