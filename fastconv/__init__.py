@@ -26,19 +26,20 @@ _MODULES = (
     "formats",
     "layers",
     "losses",
+    "metrics",
     "models",
     "optim",
     "plots",
     "reference",
     "schedules",
     "signal",
-    "signal",
+    "transfer",
 )
 _MEMBERS = {
     "Trainer": "trainer",
     "load": "formats.open_model",
     "read_weights": "formats.state_dict",
-    "save": "formats.model_file",
+    "save": "formats.open_model",
 }
 
 __all__ = [

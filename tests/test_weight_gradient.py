@@ -48,3 +48,24 @@ def test_a_very_long_kernel_on_one_channel():
     dy = rng.integers(-3, 4, (2, 3, 401)).astype(np.float32)
     dweight = fastconv.conv1d_grad_weight(dy, x, (3, 1, 300))
     np.testing.assert_array_equal(dweight, reference.conv1d_grad_weight(dy, x, (3, 1, 300)))
+
+
+# n, c, size, k: what sums of the batch are taken at a time
+WINOGRAD = {
+    "one chunk": (1, 64, (28, 28), 64),
+    "parts of the batch": (16, 16, (40, 40), 24),
+    "several chunks": (1, 64, (112, 112), 128),
+    "several chunks of several images": (6, 96, (30, 61), 100),
+}
+
+
+@pytest.mark.parametrize("dtype, bound", [(np.float32, 2e-5), (np.float64, 1e-13)])
+@pytest.mark.parametrize("name", WINOGRAD)
+def test_winograd_sums_every_chunk(name, dtype, bound):
+    """The last of several chunks was once taken for the only one: its sums were lost from the weight's gradient."""
+    n, c, size, k = WINOGRAD[name]
+    rng = np.random.default_rng(3)
+    x, dy = rng.standard_normal((n, c, *size)), rng.standard_normal((n, k, *size))
+    exact = fastconv.conv2d_grad_weight(dy, x, (k, c, 3, 3), padding=1, algorithm="direct")
+    got = fastconv.conv2d_grad_weight(dy.astype(dtype), x.astype(dtype), (k, c, 3, 3), padding=1, algorithm="winograd")
+    assert abs(got - exact).max() < bound * abs(exact).max()

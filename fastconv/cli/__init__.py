@@ -10,11 +10,11 @@ from contextlib import nullcontext, redirect_stderr
 
 from .. import __version__
 from ..distributed import RankError, launched
-from . import bench, classify, demo, detect, info, train
+from . import bench, classify, demo, detect, finetune, info, train
 from .errors import UserError
 from .ranks import end_job
 
-COMMANDS = (demo, train, classify, detect, info, bench)
+COMMANDS = (demo, train, finetune, classify, detect, info, bench)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -329,7 +329,7 @@ static int NAME(grad_weight_shared)(const NAME(grad_weight_job) *job) {
                              NAME(shared_pack_task), &shared);
         if (status != FC_OK) break;
         const double work = pixels * (double)(job->planes * w->k) * (double)(job->columns * VL);
-        if (job->layout == NAME(WINOGRAD) &&band + shared.chunk.bands == job->bands)
+        if (NAME(at_once)(job))
             status = fc_parallel(w->groups * job->sets * job->tiles, work,
                                  WINO_POINTS * TILE_M * TILE_LANES * sizeof(T), NAME(shared_only_task), &shared);
         else
