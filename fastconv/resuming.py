@@ -1,4 +1,4 @@
-"""Going on with a training from a checkpoint: the state that `Trainer.save` wrote, checked and taken.
+"""The state of a training as `Trainer.save` writes it, and going on from it.
 A checkpoint is taken as a whole or not at all, on every rank alike."""
 
 import os
@@ -12,6 +12,23 @@ from .training_state import History
 
 if TYPE_CHECKING:
     from .trainer import Trainer
+
+
+def state_of(trainer: "Trainer", copy: bool) -> dict[str, Any]:
+    """All that training depends on; ValueError before it has begun."""
+    if trainer._settings is None:
+        raise ValueError("Trainer.save: nothing was trained yet")
+    callbacks = [(type(callback).__name__, callback.state_dict()) for callback in trainer._callbacks]
+    return {
+        "model": trainer.model.state_dict(copy=copy),
+        "optimizer": [type(trainer.optimizer).__name__, trainer.optimizer.state_dict(copy=copy)],
+        "callbacks": [[name, state] for name, state in callbacks if state],
+        "random": trainer.random.state(),
+        "position": trainer.position.state_dict(),
+        "settings": trainer._settings.state_dict(),
+        "history": {name: list(values) for name, values in trainer.history.items()},
+        "stopped": trainer._stopped,
+    }
 
 
 def resume_from(trainer: "Trainer", path: PathType) -> None:
@@ -40,7 +57,7 @@ def _read(path: PathType) -> tuple[dict[str, Any], PathType]:
 
 
 def _take(trainer: "Trainer", state: dict[str, Any], path: PathType) -> None:
-    before = trainer._state(copy=True)
+    before = state_of(trainer, copy=True)
     try:
         _apply(trainer, state)
     except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:

@@ -17,7 +17,7 @@ from .interrupts import InterruptGuard
 from .layers.base import Layer, Parameter
 from .optim import Optimizer
 from .progress import epoch_progress
-from .resuming import resume_from
+from .resuming import resume_from, state_of
 from .training_data import Source, Transform, count_correct, validation_source
 from .training_state import History, Position, RandomStates, Settings
 
@@ -105,8 +105,8 @@ class Trainer:
         `validation_data` is (x, y) or a data set. `transform(x, generator)` changes each training batch.
         `resume` is a checkpoint, or a folder of them: training goes on from there as if it had never stopped,
         given the same data and arguments; of a folder the newest that is whole is taken. Without `resume` a
-        new training of the present weights begins, with several ranks of rank 0's. A loss that is not finite raises FloatingPointError; the
-        weights are then those before that step. So they are after Ctrl-C, or those after it.
+        new training of the present weights begins, with several ranks of rank 0's. A loss that is not finite raises
+        FloatingPointError; the weights are then those before that step. So they are after Ctrl-C, or those after it.
         """
         source = Source("Trainer.fit", x, y, transform)
         validation = validation_source(validation_data)
@@ -272,22 +272,7 @@ class Trainer:
         for name, parameter in self.model.named_parameters():
             if not np.isfinite(parameter.data).all():
                 raise FloatingPointError(f"Trainer.save: {name} has values that are not finite; nothing was written")
-        save_checkpoint(path, self._state(copy=False), files)
-
-    def _state(self, copy: bool) -> dict[str, Any]:
-        if self._settings is None:
-            raise ValueError("Trainer.save: nothing was trained yet")
-        callbacks = [(type(callback).__name__, callback.state_dict()) for callback in self._callbacks]
-        return {
-            "model": self.model.state_dict(copy=copy),
-            "optimizer": [type(self.optimizer).__name__, self.optimizer.state_dict(copy=copy)],
-            "callbacks": [[name, state] for name, state in callbacks if state],
-            "random": self.random.state(),
-            "position": self.position.state_dict(),
-            "settings": self._settings.state_dict(),
-            "history": {name: list(values) for name, values in self.history.items()},
-            "stopped": self._stopped,
-        }
+        save_checkpoint(path, state_of(self, copy=False), files)
 
 
 def _in_order(callbacks: Iterable[Callback]) -> list[Callback]:

@@ -82,7 +82,7 @@ class DataParallel:
         counted = samples == 0 or correct is not None
         totals = np.array([loss * samples if samples else 0.0, correct or 0, not counted], np.float64)
         loss_sum, right, uncounted = self._buffer.finish(totals)
-        return loss_sum / of_all, None if uncounted else int(right)
+        return float(loss_sum) / of_all, None if uncounted else int(right)
 
     def total(self, sums: tuple[float, int, int | None]) -> tuple[float, int, int | None]:
         """(sum of losses, samples, right answers) over all ranks."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import processes
 import pytest
 
-HERE = Path(__file__).parent
+PROGRAMS = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -48,10 +48,10 @@ def start(launcher, tmp_path):
 
 @pytest.fixture
 def ranks(start):
-    """ranks(n, program, *arguments) -> what the program of this folder printed, once it has ended well."""
+    """ranks(n, program, *arguments) -> what the program printed, once it has ended well."""
 
     def run(n, program, *arguments, seconds=60, **env):
-        process = start(n, HERE / program, *arguments, **env)
+        process = start(n, PROGRAMS / program, *arguments, **env)
         output, errors = process.communicate(timeout=seconds)
         assert process.returncode == 0, errors
         return output

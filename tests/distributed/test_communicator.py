@@ -134,7 +134,8 @@ def test_buckets_go_while_others_are_still_missing(monkeypatch):
         with buffer.receiving():
             for place in (4, 3):
                 parameters[place].add_gradient(given[place].copy())
-            assert len(communicator.sent) == 1, "the bucket of the last layers is complete"
+            # Complete after these two, until a step has shown that one of them may get a second part.
+            assert len(communicator.sent) == (0 if step == 2 else 1)
             parameters[0].add_gradient(given[0].copy())
             if step == 1:  # a second part of one whose bucket has gone
                 parameters[3].add_gradient(given[3].copy())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import train_part
+import rank_training
 
 import fastconv
 from fastconv.checkpoint import list_checkpoints
@@ -25,11 +25,11 @@ TRAIN = ("-m", "fastconv", "train", "digits", "--model", "small", "--no-progress
 def test_the_weights_are_those_of_one_process(ranks, tmp_path, monkeypatch, optimizer, kind, numbers):
     """53 samples in batches of 13: parts are uneven, and of the last batch, one sample, all ranks but one have none."""
     monkeypatch.chdir(tmp_path)
-    train_part.main(optimizer, kind, "alone")
+    rank_training.main(optimizer, kind, "alone")
     wanted, history = np.load("alone.npz"), json.loads(Path("alone.json").read_text())
-    begin = train_part.network(kind).state_dict()
+    begin = rank_training.network(kind).state_dict()
     for n in numbers:
-        assert ranks(n, "train_part.py", optimizer, kind, n).count(f"ranks {n}") == n
+        assert ranks(n, "rank_training.py", optimizer, kind, n) == f"ranks {n}\n"
         found = np.load(f"{n}.npz")
         assert set(found.files) == set(wanted.files)
         for name in wanted.files:
@@ -42,7 +42,7 @@ def test_the_weights_are_those_of_one_process(ranks, tmp_path, monkeypatch, opti
 
 def test_the_same_number_of_ranks_gives_the_same_bits(ranks, tmp_path):
     for name in ("one", "two"):
-        ranks(2, "train_part.py", "adam", "norm", name)
+        ranks(2, "rank_training.py", "adam", "norm", name)
     one, two = (np.load(tmp_path / f"{name}.npz") for name in ("one", "two"))
     for name in one.files:
         np.testing.assert_array_equal(one[name], two[name], err_msg=name)
@@ -51,7 +51,7 @@ def test_the_same_number_of_ranks_gives_the_same_bits(ranks, tmp_path):
 @pytest.mark.parametrize("how", ["raise", "kill"])
 def test_a_rank_that_fails_ends_the_job(start, how):
     began = time.monotonic()
-    process = start(2, Path(__file__).parent / "fail_part.py", how)
+    process = start(2, Path(__file__).parents[1] / "rank_failures.py", how)
     _, errors = process.communicate(timeout=20)
     assert process.returncode != 0
     assert time.monotonic() - began < 15
@@ -61,7 +61,7 @@ def test_a_rank_that_fails_ends_the_job(start, how):
 
 
 def test_ranks_with_different_data_are_told(start):
-    process = start(2, Path(__file__).parent / "fail_part.py", "differ")
+    process = start(2, Path(__file__).parents[1] / "rank_failures.py", "differ")
     _, errors = process.communicate(timeout=20)
     assert process.returncode != 0
     assert "rank 1 differs from rank 0 in samples" in errors

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-from train_part import data, network
+from rank_training import data, network
 
 from fastconv.callbacks import Callback
 from fastconv.distributed import world

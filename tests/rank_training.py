@@ -41,9 +41,10 @@ def network(kind):
     shared = L.Conv2d(6, 6, 3, padding=1, generator=g)
     norms = [L.BatchNorm2d(6), L.BatchNorm2d(6, affine=False)] if kind == "norm" else []
     again = [Twice(L.Conv2d(6, 6, 1, generator=g))] if kind == "twice" else []
+    # The gradient of a bias before batch norm is nothing but rounding, which Adam would make steps of.
     return L.Sequential(
-        L.Conv2d(1, 6, 3, padding=1, generator=g), *norms[:1], L.ReLU(), shared, *norms[1:], L.ReLU(), shared, *again,
-        L.Flatten(), L.Linear(96, 3, generator=g),
+        L.Conv2d(1, 6, 3, padding=1, bias=kind != "norm", generator=g), *norms[:1], L.ReLU(),
+        shared, *norms[1:], L.ReLU(), shared, *again, L.Flatten(), L.Linear(96, 3, generator=g),
     )  # fmt: skip
 
 
@@ -70,7 +71,7 @@ def main(optimizer, kind, out, batch_size="13"):
         np.savez(f"{out}.npz", **state)
         with open(f"{out}.json", "w") as file:
             json.dump(history, file)
-    print("ranks", communicator.size)
+        print("ranks", communicator.size)
 
 
 if __name__ == "__main__":
