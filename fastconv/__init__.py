@@ -22,6 +22,7 @@ _MODULES = (
     "compat",
     "data",
     "detection",
+    "distributed",
     "formats",
     "layers",
     "losses",

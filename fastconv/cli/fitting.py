@@ -73,9 +73,9 @@ def fit(
                 resume=resume,
             )
     except KeyboardInterrupt:
-        if stop.saved is None:
-            raise
-        print(f"\nstopped; {stop.saved} holds the training. Go on with:\n  {_command_to_resume(args)}", file=sys.stderr)
+        if stop.saved is not None and trainer.communicator.rank == 0:
+            command = _command_to_resume(args, trainer.communicator.size)
+            print(f"\nstopped; {stop.saved} holds the training. Go on with:\n  {command}", file=sys.stderr)
         raise
     except FloatingPointError as error:
         raise UserError(f"{error}; a smaller --lr may help") from error
@@ -86,9 +86,10 @@ def fit(
             raise error
 
 
-def _command_to_resume(args: argparse.Namespace) -> str:
+def _command_to_resume(args: argparse.Namespace, ranks: int) -> str:
     words = [word for word in args.argv if word != "--overwrite"]
     if args.resume:
         at = words.index("--resume")
         del words[at : at + (1 if args.resume is True else 2)]
-    return shlex.join(["fastconv", *words, "--resume"])
+    launcher = ["mpiexec", "-n", str(ranks)] if ranks > 1 else []
+    return shlex.join([*launcher, "fastconv", *words, "--resume"])

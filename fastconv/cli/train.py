@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import data, losses, plots
+from ..distributed import Communicator, world
 from ..formats.model_file import save
 from ..models import SMALL_MODELS, normalised
 from ..trainer import History, Trainer
@@ -29,12 +30,17 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "train",
         help="train a small network on digits, MNIST, CIFAR or your pictures",
         description="Trains a network and writes its model, checkpoints, history and curves into one folder. What is"
-        " not given is chosen by the size of the pictures.",
+        " not given is chosen by the size of the pictures. Under mpiexec all processes train one network together.",
     )
     parser.add_argument("data", metavar="digits|PATH", help="the digits that come along, or a folder (see the README)")
     how = parser.add_argument_group("how to train")
     how.add_argument("--model", choices=tuple(SMALL_MODELS))
     add_recipe(how)
+    how.add_argument(
+        "--synchronise-batch-norm",
+        action="store_true",
+        help="under mpiexec: statistics of the batches of all processes",
+    )
     pictures = parser.add_argument_group("folders of pictures")
     pictures.add_argument("--size", type=whole(4), metavar="N", help="height and width in pixels (default: 64)")
     pictures.add_argument("--channels", type=int, choices=(1, 3), help="1 for grey, 3 for colour (default)")
@@ -57,8 +63,11 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Load, train, evaluate, write."""
     require("matplotlib", "safetensors", *(() if args.no_progress else ("tqdm",)))
+    with as_user_errors("mpiexec", ImportError, RuntimeError):
+        communicator = world()
     apply_threads(args)
-    split = _load(args)
+    with communicator.together():
+        split = _load(args)
     recipe = _recipe(args, split)
     out = args.out or Path(f"fastconv-{split.name}")
     generator = np.random.default_rng(args.seed)
@@ -66,10 +75,20 @@ def run(args: argparse.Namespace) -> int:
         model = SMALL_MODELS[recipe.model](split.shape, len(split.classes), generator=generator)
     with as_user_errors(args.data):
         model = normalised(model, *_mean_std(split))
-    _announce(split, recipe, model, out)
-    prepare(args, out)
+    first = communicator.rank == 0
+    with communicator.together():
+        if first:
+            _announce(split, recipe, model, out, communicator)
+            prepare(args, out)
     optimizer = make_optimizer(recipe, model.parameters())
-    trainer = Trainer(model, optimizer, losses.CrossEntropyLoss(recipe.label_smoothing), seed=args.seed)
+    trainer = Trainer(
+        model,
+        optimizer,
+        losses.CrossEntropyLoss(recipe.label_smoothing),
+        seed=args.seed,
+        communicator=communicator,
+        synchronise_batch_norm=args.synchronise_batch_norm,
+    )
     checkpoints = out / "checkpoints"
     history = fit(
         args,
@@ -82,7 +101,9 @@ def run(args: argparse.Namespace) -> int:
         transform=make_transform(recipe, split.size),
         resume=checkpoints if args.resume is True else args.resume,
     )
-    _finish(trainer, split, history, out)
+    measured = trainer.evaluate(split.test)
+    if first:
+        _finish(trainer, split, history, measured, out)
     return 0
 
 
@@ -104,7 +125,7 @@ def _recipe(args: argparse.Namespace, split: data.Split) -> Recipe:
     return recipe if args.model is None else replace(recipe, model=args.model)
 
 
-def _announce(split: data.Split, recipe: Recipe, model: Any, out: Path) -> None:
+def _announce(split: data.Split, recipe: Recipe, model: Any, out: Path, communicator: Communicator) -> None:
     C, H, W = split.shape
     weights = sum(parameter.data.size for parameter in model.parameters())
     facts = {
@@ -112,6 +133,7 @@ def _announce(split: data.Split, recipe: Recipe, model: Any, out: Path) -> None:
         f"{len(split.classes)} classes",
         "model": f"{recipe.model}, {weights:,} weights",
         "training": describe(recipe),
+        **({"processes": f"{communicator.size}"} if communicator.size > 1 else {}),
         "results": f"{out}{'/' if out.name else ''}",
     }
     print(headline())
@@ -120,8 +142,7 @@ def _announce(split: data.Split, recipe: Recipe, model: Any, out: Path) -> None:
     sys.stdout.flush()
 
 
-def _finish(trainer: Trainer, split: data.Split, history: History, out: Path) -> None:
-    measured = trainer.evaluate(split.test)
+def _finish(trainer: Trainer, split: data.Split, history: History, measured: dict[str, float], out: Path) -> None:
     wrong = round((1 - measured["accuracy"]) * len(split.test))
     print(f"test accuracy: {100 * measured['accuracy']:.2f} % ({wrong:,} of {len(split.test):,} wrong)")
     model = out / "model.safetensors"
