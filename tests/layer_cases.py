@@ -80,6 +80,8 @@ def joins() -> L.Graph:
             ("nowhere", L.Tanh(), "sum"),
             ("cube", L.Mul(), ("sum", "sum", "x")),
             ("difference", L.Sub(), ("cube", "gate")),
+            ("quotient", L.Div(), ("difference", "gate")),
+            ("product", L.MatMul(), ("quotient", "x")),
         ]
     )
 
@@ -122,6 +124,15 @@ CASES = [
     _row("Sigmoid", L.Sigmoid, (2, 3, 4)),
     _row("Tanh", L.Tanh, (2, 3, 4)),
     _row("SiLU", L.SiLU, (2, 3, 4)),
+    _row("Hardtanh", lambda: L.Hardtanh(-0.55, 1.2), (2, 3, 4), True),
+    _row("Hardsigmoid", L.Hardsigmoid, (2, 3, 9), True),
+    _row("Hardswish", L.Hardswish, (2, 3, 9), True),
+    _row("ELU", lambda: L.ELU(0.7), (2, 3, 4), True),
+    _row("Softplus", L.Softplus, (2, 3, 4)),
+    _row("PReLU", lambda: L.PReLU(3), (2, 3, 4), True),
+    _row("PReLU-one", L.PReLU, (2, 3, 4, 2), True),
+    _row("Mean", lambda: L.Mean((-1, 1)), (2, 3, 4)),
+    _row("Mean-kept", lambda: L.Mean((2, 3), keepdim=True), (2, 3, 4, 2)),
     _row("Softmax", lambda: L.Softmax(dim=1), (2, 5, 3)),
     _row("LogSoftmax", L.LogSoftmax, (3, 5)),
     _row("Identity", L.Identity, (2, 3)),

@@ -67,11 +67,16 @@ def load(path: PathType, *, layers: Kinds | None = None) -> Layer:
             path, _ARCHITECTURE_KEY, f"text that is refused ({error})", "the description of a model"
         ) from None
     _adopt(path, model, tensors)
+    take_picture_metadata(model, path, metadata)
+    return model
+
+
+def take_picture_metadata(model: Layer, path: PathType, metadata: Mapping[str, str]) -> None:
+    """Set what `picture_metadata` wrote into this file, where it did."""
     if _PREPROCESS_KEY in metadata:
         model.preprocess = _read_text(path, metadata, _PREPROCESS_KEY, Preprocess.from_json)
     if _LABELS_KEY in metadata:
         model.labels = _read_text(path, metadata, _LABELS_KEY, _labels)
-    return model
 
 
 def _read_text(path: PathType, metadata: Mapping[str, str], key: str, convert: Callable[[Any], Any]) -> Any:

@@ -40,6 +40,13 @@ WRITERS: Mapping[type[Layer], Writer] = {
     L.Sigmoid: leaf.sigmoid,
     L.Tanh: leaf.tanh,
     L.SiLU: leaf.silu,
+    L.Hardtanh: leaf.hardtanh,
+    L.Hardsigmoid: leaf.hardsigmoid,
+    L.Hardswish: leaf.hardswish,
+    L.ELU: leaf.elu,
+    L.Softplus: leaf.softplus,
+    L.PReLU: leaf.prelu,
+    L.Mean: leaf.mean,
     L.Softmax: leaf.softmax,
     L.LogSoftmax: leaf.log_softmax,
     **dict.fromkeys((L.Identity, L.Dropout, L.YoloHead), leaf.passed_on),
@@ -52,6 +59,8 @@ WRITERS: Mapping[type[Layer], Writer] = {
     L.Add: leaf.add,
     L.Sub: leaf.sub,
     L.Mul: leaf.mul,
+    L.Div: leaf.div,
+    L.MatMul: leaf.matmul,
     L.Cat: leaf.cat,
     L.Constant: leaf.constant,
 }
@@ -66,7 +75,7 @@ def save_onnx(model: Layer, path: PathType, input_shape: Any) -> None:
     Graph have its names. TypeError for a layer that is not fastconv's, ValueError for shapes that do not fit and for
     weights beyond the 2 GB that an ONNX file can hold.
     """
-    onnx = _package()
+    onnx = onnx_package()
     shapes = _shapes(model, input_shape)
     size = sum(array.nbytes for array in model.state_dict(copy=False).values())
     if size > _MAX_BYTES:
@@ -124,12 +133,14 @@ def _check(onnx: Any, model: Any, weights: Mapping[str, np.ndarray]) -> None:
     onnx.checker.check_model(light, full_check=True)
 
 
-def _package() -> Any:
+def onnx_package() -> Any:
+    """The onnx package; an ImportError that names the extra where it is missing."""
     try:
         import onnx
         import onnx.checker
         import onnx.helper
         import onnx.numpy_helper
+        import onnx.shape_inference
     except ImportError as error:
         raise ImportError('ONNX files need the onnx package: pip install "fastconv[onnx]"') from error
     return onnx

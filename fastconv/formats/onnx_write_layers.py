@@ -112,6 +112,50 @@ def silu(at: At, layer: Any, x: Value) -> str:
     return at.op("Mul", x.name, at.op("Sigmoid", x.name, part="sigmoid"))
 
 
+def hardtanh(at: At, layer: Any, x: Value) -> str:
+    low = "" if layer.min_val is None else at.floats("min", layer.min_val)
+    ends = [low] if layer.max_val is None else [low, at.floats("max", layer.max_val)]
+    return at.op("Clip", x.name, *ends)
+
+
+def hardsigmoid(at: At, layer: Any, x: Value) -> str:
+    return _hard(at, x)
+
+
+def hardswish(at: At, layer: Any, x: Value) -> str:
+    return at.op("Mul", x.name, _hard(at, x, part="hard"))
+
+
+def _hard(at: At, x: Value, part: str = "") -> str:
+    """By constants of the model's dtype: HardSigmoid's attributes are float32."""
+    sixth = at.op("Div", x.name, at.floats("six", 6), part="sixth")
+    sloped = at.op("Add", sixth, at.floats("half", 0.5), part="sloped")
+    return at.op("Clip", sloped, at.floats("min", 0), at.floats("max", 1), part=part)
+
+
+def elu(at: At, layer: Any, x: Value) -> str:
+    if at.dtype == np.float32:
+        return at.op("Elu", x.name, alpha=layer.alpha)
+    zero, one = at.floats("zero", 0), at.floats("one", 1)
+    below = at.op("Exp", at.op("Min", x.name, zero, part="below"), part="exp")
+    below = at.op("Mul", at.op("Sub", below, one, part="less"), at.floats("alpha", layer.alpha), part="sloped")
+    return at.op("Add", at.op("Max", x.name, zero, part="above"), below)
+
+
+def softplus(at: At, layer: Any, x: Value) -> str:
+    return at.op("Softplus", x.name)
+
+
+def prelu(at: At, layer: Any, x: Value) -> str:
+    shape = [layer.num_parameters, *(1,) * (len(x.shape) - 2)]
+    slope = at.op("Reshape", at.weight(layer.weight.data), at.integers("channels", shape), part="slope")
+    return at.op("PRelu", x.name, slope)
+
+
+def mean(at: At, layer: Any, x: Value) -> str:
+    return at.op("ReduceMean", x.name, axes=layer.dim, keepdims=int(layer.keepdim))
+
+
 def softmax(at: At, layer: Any, x: Value) -> str:
     return at.op("Softmax", x.name, axis=layer.dim)
 
@@ -176,12 +220,20 @@ def mul(at: At, layer: Any, *xs: Value) -> str:
     return _joined(at, "Mul", xs)
 
 
+def div(at: At, layer: Any, *xs: Value) -> str:
+    return _joined(at, "Div", xs)
+
+
 def _joined(at: At, kind: str, xs: tuple[Value, ...]) -> str:
     """From left to right, two at a time."""
     name = xs[0].name
     for place, x in enumerate(xs[1:], 2):
         name = at.op(kind, name, x.name, part="" if place == len(xs) else "joined")
     return name
+
+
+def matmul(at: At, layer: Any, *xs: Value) -> str:
+    return at.op("MatMul", *(x.name for x in xs))
 
 
 def cat(at: At, layer: Any, *xs: Value) -> str:

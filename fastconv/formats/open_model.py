@@ -9,12 +9,20 @@ from ..layers.base import Layer
 from .files import PathType
 
 
-def load(path: PathType, *, weights: PathType | None = None, layers: Mapping[str, type[Layer]] | None = None) -> Layer:
-    """The model in a file: fastconv's own .safetensors, or a Darknet .cfg with `weights`, its .weights file.
+def load(
+    path: PathType,
+    *,
+    weights: PathType | None = None,
+    layers: Mapping[str, type[Layer]] | None = None,
+    external_data: bool = False,
+) -> Layer:
+    """The model in a file: fastconv's own .safetensors, an .onnx, or a Darknet .cfg with `weights`, its .weights file.
 
     Of fastconv's own, `model(x)` gives the same bits as when it was saved, and `layers` are the classes of layers that
     are not fastconv's. A .cfg without `weights` gives a network with new weights. What is known of the pictures that it
-    takes and of its classes is `model.preprocess` and `model.labels`. FormatError for a file that is malformed.
+    takes and of its classes is `model.preprocess` and `model.labels`. An .onnx becomes a Graph; it needs the onnx
+    package, and `external_data=True` where its weights lie in other files of its folder. FormatError for a file that is
+    malformed, or has what fastconv does not.
     """
     suffix = os.path.splitext(os.fsdecode(path))[1].lower()
     if suffix == ".cfg":
@@ -25,6 +33,12 @@ def load(path: PathType, *, weights: PathType | None = None, layers: Mapping[str
         return load_darknet(path, weights)
     if weights is not None:
         raise TypeError(f"load: weights goes with a .cfg, got {os.fsdecode(path)!r}")
+    if suffix == ".onnx":
+        from .onnx_read import load_onnx
+
+        if layers is not None:
+            raise TypeError("load: layers goes with fastconv's own files, not with an .onnx")
+        return load_onnx(path, external_data=external_data)
     from .model_file import load as load_own
 
     return load_own(path, layers=layers)

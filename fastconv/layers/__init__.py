@@ -5,9 +5,10 @@ from .activation import Identity, LeakyReLU, LogSoftmax, ReLU, ReLU6, Sigmoid, S
 from .base import Layer, Parameter
 from .containers import Concat, Residual, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from .curves import ELU, Hardsigmoid, Hardswish, Hardtanh, PReLU, Softplus
 from .dropout import Dropout
 from .graph import Graph, Node
-from .join import Add, Cat, Constant, Join, Mul, Sub
+from .join import Add, Cat, Constant, Div, Join, MatMul, Mul, Sub
 from .linear import Linear
 from .norm import BatchNorm1d, BatchNorm2d, BatchNorm3d, LocalResponseNorm
 from .pool import (
@@ -21,11 +22,13 @@ from .pool import (
     MaxPool2d,
     MaxPool3d,
 )
+from .reduce import Mean
 from .shape import Flatten, Pad, Permute, Reshape, Slice, Upsample
 from .summary import summarize
 from .yolo import YoloHead
 
 __all__ = [
+    "ELU",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool2d",
     "Add",
@@ -44,10 +47,14 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "Div",
     "Dropout",
     "Flatten",
     "GlobalAvgPool2d",
     "Graph",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
     "Identity",
     "Join",
     "Layer",
@@ -55,11 +62,14 @@ __all__ = [
     "Linear",
     "LocalResponseNorm",
     "LogSoftmax",
+    "MatMul",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "Mean",
     "Mul",
     "Node",
+    "PReLU",
     "Pad",
     "Parameter",
     "Permute",
@@ -72,6 +82,7 @@ __all__ = [
     "Sigmoid",
     "Slice",
     "Softmax",
+    "Softplus",
     "Sub",
     "Tanh",
     "Upsample",

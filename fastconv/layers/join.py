@@ -1,4 +1,4 @@
-"""Layers for the nodes of a Graph that join several arrays to one, Add, Sub, Mul, Cat, or need none: Constant.
+"""Layers for the nodes of a Graph that join arrays to one, Add, Sub, Mul, Div, MatMul, Cat, or need none: Constant.
 They must never write into an array that is not handed over as `out`."""
 
 import numpy as np
@@ -110,6 +110,51 @@ class Mul(_Elementwise):
             return tuple(_summed_to(x.shape, self(dy, *rest)) for x, rest in zip(xs, others, strict=True))
 
         return self(*xs), back
+
+
+class Div(_Elementwise):
+    """The first input divided by the second; shapes are broadcast."""
+
+    input_count = 2
+
+    def operation(self, x: np.ndarray, other: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+        return np.divide(x, other, out=out)
+
+    def forward(self, *xs: np.ndarray) -> tuple[np.ndarray, Back]:
+        y = self(*xs)
+        first, second = xs
+
+        def back(dy: np.ndarray, needs_input: bool = True) -> tuple[np.ndarray, ...] | None:
+            if not needs_input:
+                return None
+            with np.errstate(all="ignore"):
+                part = dy / second
+                return _summed_to(first.shape, part), np.negative(_summed_to(second.shape, part * (first / second)))
+
+        return y, back
+
+
+class MatMul(Join):
+    """The matrix product of two inputs over their last two axes; those before are broadcast."""
+
+    input_count = 2
+
+    def __call__(self, x: np.ndarray, other: np.ndarray) -> np.ndarray:
+        self._require_arrays((x, other))
+        if x.ndim < 2 or other.ndim < 2 or x.shape[-1] != other.shape[-2]:
+            raise ValueError(f"MatMul: shapes do not fit each other: {x.shape}, {other.shape}")
+        with np.errstate(all="ignore"):
+            return np.matmul(x, other)
+
+    def forward(self, x: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, Back]:
+        def back(dy: np.ndarray, needs_input: bool = True) -> tuple[np.ndarray, ...] | None:
+            if not needs_input:
+                return None
+            with np.errstate(all="ignore"):
+                first, second = dy @ np.swapaxes(other, -1, -2), np.swapaxes(x, -1, -2) @ dy
+            return _summed_to(x.shape, first), _summed_to(other.shape, second)
+
+        return self(x, other), back
 
 
 class Cat(Join):

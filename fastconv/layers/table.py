@@ -8,9 +8,10 @@ from .activation import Identity, LeakyReLU, LogSoftmax, ReLU, ReLU6, Sigmoid, S
 from .base import Layer
 from .containers import Concat, Residual, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from .curves import ELU, Hardsigmoid, Hardswish, Hardtanh, PReLU, Softplus
 from .dropout import Dropout
 from .graph import Graph
-from .join import Add, Cat, Constant, Mul, Sub
+from .join import Add, Cat, Constant, Div, MatMul, Mul, Sub
 from .linear import Linear
 from .norm import BatchNorm1d, BatchNorm2d, BatchNorm3d, LocalResponseNorm
 from .pool import (
@@ -24,6 +25,7 @@ from .pool import (
     MaxPool2d,
     MaxPool3d,
 )
+from .reduce import Mean
 from .shape import Flatten, Pad, Permute, Reshape, Slice, Upsample
 from .yolo import YoloHead
 
@@ -33,8 +35,9 @@ _KINDS: tuple[type[Layer], ...] = (
     AdaptiveAvgPool2d, AdaptiveMaxPool2d, GlobalAvgPool2d,
     BatchNorm1d, BatchNorm2d, BatchNorm3d, LocalResponseNorm, Linear,
     ReLU, ReLU6, LeakyReLU, Sigmoid, Tanh, SiLU, Softmax, LogSoftmax, Identity,
+    Hardtanh, Hardsigmoid, Hardswish, ELU, Softplus, PReLU, Mean,
     Flatten, Reshape, Permute, Slice, Pad, Upsample, Dropout,
-    Sequential, Residual, Concat, Graph, Add, Sub, Mul, Cat, Constant,
+    Sequential, Residual, Concat, Graph, Add, Sub, Mul, Div, MatMul, Cat, Constant,
     YoloHead,
 )  # fmt: skip
 LAYERS: Mapping[str, type[Layer]] = {kind.__name__: kind for kind in _KINDS}
