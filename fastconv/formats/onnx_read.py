@@ -39,6 +39,7 @@ BUILDERS: dict[str, Builder] = {
     "Cast": layers.cast,
     **dict.fromkeys(layers.SIMPLE, layers.simple),
     **dict.fromkeys(joins.JOINS, joins.join),
+    **dict.fromkeys(("Max", "Min"), joins.bound),
     "Concat": joins.concat,
     "MaxPool": pool.max_pool,
     "AveragePool": pool.average_pool,
@@ -67,7 +68,13 @@ def load_onnx(path: PathType, *, external_data: bool = False) -> Graph:
     `labels` back. FormatError: what is malformed, an operator or an attribute that is not supported.
     """
     onnx = onnx_package()
-    model = _parsed(onnx, path)
+    try:
+        return _read(onnx, path, _parsed(onnx, path), external_data)
+    except UnicodeDecodeError as error:  # protobuf hands out texts that are none
+        raise FormatError(path, None, f"text that is not UTF-8 ({error.reason})", "UTF-8") from None
+
+
+def _read(onnx: Any, path: PathType, model: Any, external_data: bool) -> Graph:
     opset = _opset(onnx, path, model)
     tensors = Tensors(onnx, path, model.graph.initializer, external_data)
     read = {name for node in model.graph.node for name in node.input} | {value.name for value in model.graph.output}
@@ -154,7 +161,7 @@ def _node(onnx: Any, at: At, model: Any) -> None:
     if node.domain not in ("", "ai.onnx") or (node.op_type not in BUILDERS and not foldable(node.op_type)):
         raise at.refuse(f"operator {node.domain or 'ai.onnx'}.{node.op_type}", "one of " + ", ".join(sorted(BUILDERS)))
     given = [name for name in node.input if name]
-    if node.op_type in ("Shape", "Size") or (foldable(node.op_type) and all(map(wiring.is_constant, given))):
+    if node.op_type in ("Shape", "Size") or (foldable(node.op_type) and wiring.are_known(node.op_type, given)):
         for name, array in folded(onnx, at, model.opset_import):
             wiring.set_constant(name, array)
         return

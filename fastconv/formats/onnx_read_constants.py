@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .onnx_read_graph import At
+from .onnx_read_graph import At, with_open
 
 # Numbers that all results of a file together may have beyond what their operands have: 1 GB of float32.
 _MOST = 1 << 28
@@ -50,16 +50,15 @@ def folded(onnx: Any, at: At, opsets: Iterable[Any]) -> Iterator[tuple[str, np.n
     except Exception as error:  # whatever an operator's own code raises
         raise at.refuse(f"{type(error).__name__}: {error}"[:300], "constants that it can compute with") from None
     for name, result in zip((name for name in node.output if name), results, strict=True):
-        yield name, np.ascontiguousarray(result)
+        yield name, np.array(result, order="C")
 
 
 def _shape(at: At) -> np.ndarray | None:
     shape = at.shape(0)
-    if at.kind == "Shape" and shape is not None:
-        shape = shape[at.whole("start", 0) : at.whole("end", len(shape))]
-    if shape is None or None in shape:
+    start, end = at.whole("start", 0), at.whole("end", 2**31)
+    if shape is None or (at.kind == "Size" and None in shape):
         return None
-    return np.array(math.prod(shape) if at.kind == "Size" else shape, np.int64)
+    return np.array(math.prod(shape), np.int64) if at.kind == "Size" else with_open(shape)[start:end]
 
 
 def _constant(onnx: Any, at: At) -> np.ndarray:

@@ -95,6 +95,7 @@ def gemm(at: At) -> None:
         bias = {"bias": np.broadcast_to(c.reshape(-1) * kind(at.real("beta", 1.0)), (weight.shape[0],))}
     layer = at.layer(lambda: L.Linear(weight.shape[1], weight.shape[0], bias=bool(bias)), weight=weight, **bias)
     at.add(layer, at.x(), weight=1)
+    at.set_shape((None, weight.shape[0]))
 
 
 def matmul(at: At) -> None:

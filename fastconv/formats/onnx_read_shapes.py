@@ -4,7 +4,7 @@ A size that depends on the batch stays open: 0 keeps that of x, -1 is what remai
 import numpy as np
 
 from .. import layers as L
-from .onnx_read_graph import At, Shape, product
+from .onnx_read_graph import At, Shape, open_axis, product
 
 
 def reshape(at: At) -> None:
@@ -20,13 +20,29 @@ def reshape(at: At) -> None:
             if -1 not in target and target[0] > 0 and product(rest) == product(shape[1:]):
                 target = (-1, *target[1:])
     else:
-        found = at.wiring.shapes.get(at.node.output[0])
-        if found is None:
-            raise at.refuse("a shape that is not known", "a constant, or one that follows from the shape of x")
-        target = _open(at, found, tuple(range(len(found))))
+        target = _unknown_target(at)
     if not target:
         raise at.refuse(f"shape {target}", "at least one axis")
+    at.set_shape(tuple(size if size > 0 else None for size in target))
     at.add(L.Reshape(target), at.x())
+
+
+def _unknown_target(at: At) -> tuple[int, ...]:
+    """A shape that depends on the size of the batch: as onnx inferred it, or of the numbers that are known."""
+    name = at.node.input[1]
+    if name in at.wiring.parts:
+        numbers = at.wiring.parts[name].reshape(-1).tolist()
+        axes = [open_axis(number) for number in numbers]
+        if -1 in numbers:
+            if all(axis in (None, place) for place, axis in enumerate(axes)):
+                return tuple(number if axis is None else 0 for number, axis in zip(numbers, axes, strict=True))
+        elif 0 not in numbers:
+            sizes = tuple(number if axis is None else None for number, axis in zip(numbers, axes, strict=True))
+            return _open(at, sizes, tuple(axes))
+    found = at.wiring.shapes.get(at.node.output[0])
+    if found is None:
+        raise at.refuse("a shape that is not known", "a constant, or one that follows from the shape of x")
+    return _open(at, found, tuple(range(len(found))))
 
 
 def _open(at: At, sizes: Shape, sources: tuple[int | None, ...]) -> tuple[int, ...]:

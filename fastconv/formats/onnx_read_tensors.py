@@ -99,9 +99,10 @@ class Tensors:
 
     def _contained(self, location: str, where: str) -> str:
         """The file of that name inside the model's folder, whatever links say."""
+        if not location or "\0" in location or os.path.isabs(location):
+            raise FormatError(self.path, where, f"external data in {location!r}", "a file in the folder of this one")
         folder = os.path.realpath(os.path.dirname(os.path.abspath(os.fsdecode(self.path))))
         place = os.path.realpath(os.path.join(folder, location))
-        inside = location and "\0" not in location and not os.path.isabs(location)
-        if not inside or os.path.commonpath([folder, place]) != folder or place == folder:
+        if os.path.commonpath([folder, place]) != folder or place == folder:
             raise FormatError(self.path, where, f"external data in {location!r}", "a file in the folder of this one")
         return place

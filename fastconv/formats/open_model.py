@@ -25,6 +25,8 @@ def load(
     malformed, or has what fastconv does not.
     """
     suffix = os.path.splitext(os.fsdecode(path))[1].lower()
+    if external_data and suffix != ".onnx":
+        raise TypeError(f"load: external_data goes with an .onnx, got {os.fsdecode(path)!r}")
     if suffix == ".cfg":
         from .darknet import load_darknet
 
