@@ -33,6 +33,10 @@ def folded(onnx: Any, at: At, opsets: Iterable[Any]) -> Iterator[tuple[str, np.n
     if node.op_type == "Constant":
         yield node.output[0], _constant(onnx, at)
         return
+    if node.op_type == "Cast" and node.input[0] in at.wiring.parts:
+        # To int32 and back, around arithmetic that is not there: sizes that are open have no other form.
+        yield node.output[0], at.wiring.constant(node.input[0])
+        return
     names = list(dict.fromkeys(name for name in node.input if name))
     arrays = [at.wiring.constant(name) for name in names]
     _require_bounded(at, dict(zip(names, arrays, strict=True)))

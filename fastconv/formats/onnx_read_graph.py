@@ -21,7 +21,7 @@ _WEIGHT = ".weight"
 # only move numbers may have such ones.
 _OPEN = -(2**60)
 _AXES = 64
-_MOVES = frozenset(("Identity", "Gather", "Slice", "Concat", "Unsqueeze", "Squeeze"))
+_MOVES = frozenset(("Identity", "Cast", "Gather", "Slice", "Concat", "Unsqueeze", "Squeeze"))
 
 
 def with_open(shape: Shape) -> np.ndarray:
