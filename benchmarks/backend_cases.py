@@ -2,6 +2,8 @@
 It must import a foreign package only where its cases are made, and never time anything."""
 
 import importlib
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -143,6 +145,43 @@ def _predicted(model: Any, picture: np.ndarray, nn: Any, functions: dict[str, An
     return np.asarray(model(picture, training=False))
 
 
+def onnx() -> Iterator[Case]:
+    """The onnx package's reference evaluator without and with new_ops, and a network on it and on Backend."""
+    from onnx import helper, numpy_helper
+    from onnx import load as load_model
+    from onnx.reference import ReferenceEvaluator
+
+    from fastconv.compat.onnx import Backend, new_ops
+
+    def model_of(operator: str, x: np.ndarray, *weights: np.ndarray, **attributes: Any) -> Any:
+        names = [f"w{place}" for place in range(len(weights))]
+        inputs = [helper.make_tensor_value_info("x", helper.np_dtype_to_tensor_dtype(x.dtype), x.shape)]
+        outputs = [helper.make_tensor_value_info("y", inputs[0].type.tensor_type.elem_type, [None] * x.ndim)]
+        tensors = [numpy_helper.from_array(weight, name) for weight, name in zip(weights, names, strict=True)]
+        graph = helper.make_graph(
+            [helper.make_node(operator, ["x", *names], ["y"], **attributes)], "one", inputs, outputs, tensors
+        )
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+    x, w, b = _normal(X, WEIGHT, WEIGHT[:1])
+    for operation, work, model in (
+        ("conv forward", LAYER, model_of("Conv", x, w, b, pads=[1, 1, 1, 1])),
+        ("max pool forward", POOL, model_of("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])),
+        ("average pool forward", POOL, model_of("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])),
+    ):
+        before, after = ReferenceEvaluator(model), ReferenceEvaluator(model, new_ops=new_ops)
+        sessions = [partial(_first, session.run, None, {"x": x}) for session in (before, after)]
+        yield Case("ONNX", operation, work, "float32", *sessions)
+    (picture,) = _normal((1, 3, 224, 224))
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "squeezenet.onnx")
+        fastconv.save(fastconv.models.squeezenet1_1(seed=0), path, input_shape=picture.shape)
+        network = load_model(path)
+    plain = partial(_first, ReferenceEvaluator(network).run, None, {"x": picture})
+    ours = partial(_first, Backend.prepare(network).run, [picture])
+    yield Case("ONNX", "SqueezeNet 1.1", "1x3x224x224", "float32", plain, ours)
+
+
 def scipy() -> Iterator[Case]:
     """scipy.signal's functions; backward is the gradient of correlate2d in the picture."""
     import scipy.signal as theirs
@@ -202,5 +241,6 @@ BACKENDS = {
     "MyGrad": (mygrad, ("mygrad",)),
     "autograd": (autograd, ("autograd",)),
     "Keras": (keras, ("keras", "jax")),
+    "ONNX": (onnx, ("onnx",)),
     "SciPy": (scipy, ("scipy",)),
 }

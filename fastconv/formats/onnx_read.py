@@ -67,14 +67,15 @@ def load_onnx(path: PathType, *, external_data: bool = False) -> Graph:
     weights may lie in other files of the folder that holds this one. What fastconv.save wrote brings `preprocess` and
     `labels` back. FormatError: what is malformed, an operator or an attribute that is not supported.
     """
-    onnx = onnx_package()
     try:
-        return _read(onnx, path, _parsed(onnx, path), external_data)
+        return graph_of(_parsed(onnx_package(), path), path, external_data=external_data)
     except UnicodeDecodeError as error:  # protobuf hands out texts that are none
         raise FormatError(path, None, f"text that is not UTF-8 ({error.reason})", "UTF-8") from None
 
 
-def _read(onnx: Any, path: PathType, model: Any, external_data: bool) -> Graph:
+def graph_of(model: Any, path: PathType = "the model", *, external_data: bool = False) -> Graph:
+    """The network of an onnx.ModelProto; `path` is what errors name and where external data is looked for."""
+    onnx = onnx_package()
     opset = _opset(onnx, path, model)
     tensors = Tensors(onnx, path, model.graph.initializer, external_data)
     read = {name for node in model.graph.node for name in node.input} | {value.name for value in model.graph.output}
@@ -83,6 +84,12 @@ def _read(onnx: Any, path: PathType, model: Any, external_data: bool) -> Graph:
     for number, node in enumerate(model.graph.node):
         _node(onnx, At(wiring, node, number), model)
     return _finished(path, model, wiring)
+
+
+def reads_operators(model: Any) -> bool:
+    """Whether all operators of an onnx.ModelProto are ones that are read here."""
+    known = {*BUILDERS, "Constant", "ConstantOfShape", "Shape"}
+    return all(node.domain in ("", "ai.onnx") and node.op_type in known for node in model.graph.node)
 
 
 def _parsed(onnx: Any, path: PathType) -> Any:

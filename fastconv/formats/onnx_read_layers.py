@@ -64,7 +64,10 @@ def conv_transpose(at: At) -> None:
         pads = ()
         for i in range(axes):
             total = stride[i] * (spatial[i] - 1) + extra[i] + (kernel[i] - 1) * dilation[i] + 1 - wanted[i]
-            less = max(total, 0) // 2
+            if total < 0:  # larger than all windows reach
+                extra = (*extra[:i], extra[i] - total, *extra[i + 1 :])
+                total = 0
+            less = total // 2
             before, after = (less, total - less) if how == "SAME_UPPER" else (total - less, less)
             pads += ((before, after),)
     if any(p < 0 for pair in pads for p in pair):
@@ -81,8 +84,9 @@ def conv_transpose(at: At) -> None:
 
 
 def gemm(at: At) -> None:
-    if at.whole("transA", 0) or at.is_constant(0):
-        raise at.refuse("transA=1 or a constant A", "x as the first operand, not transposed")
+    if at.whole("transA", 0) or at.is_constant(0) or not at.is_constant(1) or not _is_row(at, 2):
+        _general_gemm(at)
+        return
     weight = at.floats(1, "B", 2)
     weight = weight if at.whole("transB", 0) else weight.T
     kind = weight.dtype.type
@@ -90,12 +94,35 @@ def gemm(at: At) -> None:
     bias = {}
     if at.has(2):
         c = at.floats(2, "C")
-        if product(c.shape[:-1]) != 1:
-            raise at.refuse(f"C of shape {c.shape}", "one row")
         bias = {"bias": np.broadcast_to(c.reshape(-1) * kind(at.real("beta", 1.0)), (weight.shape[0],))}
     layer = at.layer(lambda: L.Linear(weight.shape[1], weight.shape[0], bias=bool(bias)), weight=weight, **bias)
     at.add(layer, at.x(), weight=1)
     at.set_shape((None, weight.shape[0]))
+
+
+def _is_row(at: At, place: int) -> bool:
+    return not at.has(place) or (at.is_constant(place) and product(at.floats(place, "C").shape[:-1]) == 1)
+
+
+def _general_gemm(at: At) -> None:
+    """alpha * A' * B' + beta * C, step by step."""
+    factors = []
+    for place, name in enumerate("AB"):
+        x = at.x(place)
+        factors.append(at.add(L.Permute((1, 0)), x, part=name) if at.whole(f"trans{name}", 0) else x)
+    result = _times(at, at.add(L.MatMul(), *factors, part="product"), "alpha")
+    if at.has(2):
+        at.add(L.Add(), result, _times(at, at.x(2), "beta"))
+    else:
+        at.add(L.Identity(), result)
+
+
+def _times(at: At, x: str, name: str) -> str:
+    factor = at.real(name, 1.0)
+    if factor == 1:
+        return x
+    held = at.layer(lambda: L.Constant(()), value=np.array(factor, at.wiring.dtype))
+    return at.add(L.Mul(), x, at.add(held, part=name), part=f"by_{name}")
 
 
 def matmul(at: At) -> None:
