@@ -23,6 +23,7 @@ _MODULES = (
     "data",
     "detection",
     "formats",
+    "inference",
     "layers",
     "losses",
     "models",
@@ -36,6 +37,7 @@ _MODULES = (
 _MEMBERS = {
     "Trainer": "trainer",
     "load": "formats.open_model",
+    "optimize": "inference",
     "read_weights": "formats.state_dict",
     "save": "formats.model_file",
 }

@@ -72,6 +72,11 @@ class Graph(Layer):
         return tuple(self._nodes.values())
 
     @property
+    def order(self) -> tuple[Node, ...]:
+        """The nodes that an output depends on, each after those it reads."""
+        return self._order
+
+    @property
     def input_count(self) -> int:
         return len(self.inputs)
 

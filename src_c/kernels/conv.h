@@ -174,6 +174,8 @@ static int NAME(conv_forward)(const fc_conv *s, const void *x, const void *weigh
     ptrdiff_t *taps = NAME(alloc_taps)(s);
     if (!taps) return FC_NO_MEMORY;
     NAME(forward_window)(s, taps, &w);
+    if (end && end->x_image) w.x_n = end->x_image;
+    if (end && end->y_image) w.y_n = end->y_image;
     const int status = NAME(run_window)(&w, s->algorithm, x, weight, packed, end, y);
     fc_free(taps);
     return status;
