@@ -66,6 +66,7 @@ class Optimized:
         self._program = self._assembly.program(self.dtype.itemsize)
         self._inputs: list[Value] = network.inputs
         self._outputs: list[Value] = network.outputs
+        self._own = [value for value in network.outputs if value.constant is None]
         self._idle: list[Any] = []
         self._lock = threading.Lock()
 
@@ -83,7 +84,7 @@ class Optimized:
 
     def _run(self, xs: tuple[np.ndarray, ...], seconds: "Times | None") -> np.ndarray | tuple[np.ndarray, ...]:
         xs, n = self._judged(xs)
-        ys = tuple(_program.new_array((n if self._follows(v) else v.shape[0], *v.shape[1:]), self.dtype) for v in self._outputs)
+        ys = tuple(_program.new_array((n, *value.shape[1:]) if self._follows(value) else value.shape, self.dtype) for value in self._own)
         if n:
             with self._arena() as arena:
                 arrays = (arena, *xs, *ys)
@@ -95,7 +96,36 @@ class Optimized:
                     else:
                         with seconds.of(part):
                             self._call_layer(part, n, arrays)
+        if len(self._own) < len(self._outputs):
+            made = iter(ys)
+            ys = tuple(next(made) if v.constant is None else v.constant.copy() for v in self._outputs)
         return ys[0] if len(ys) == 1 else ys
+
+    def profile(self, *xs: np.ndarray, runs: int = 10) -> Profile:
+        """The time of each step, the median over `runs` calls with these inputs, after one that warms up."""
+        runs = _program.size("profile", "runs", runs, 1)
+        taken: list[Times] = []
+        for _ in range(runs + 1):
+            taken.append(Times(len(self._assembly.steps)))
+            self._run(xs, taken[-1])
+        steps = np.median([times.steps for times in taken[1:]], axis=0)
+        n = len(xs[0])
+        rows = []
+        for part in self._assembly.schedule:
+            if isinstance(part, Call):
+                ms = 1e3 * float(np.median([times.calls[part.node.name] for times in taken[1:]]))
+                rows.append(Row(part.node.name, type(part.node.layer).__name__, part.node.output.shape, "", ms, 0))
+                continue
+            for number in range(part.first, part.stop):
+                node, algorithm = self._assembly.nodes[number], self._assembly.algorithms[number]
+                output = (n, *node.output.shape[1:])
+                flops = 2 * n * node.output.image * node.settings["weight"][0].size if "flops" in _KINDS.get(node.kind, "") else 0
+                rows.append(Row(node.name, described(node), output, algorithm, 1e3 * float(steps[number]), flops))
+        return Profile(tuple(rows))
+
+    def summary(self) -> str:
+        """The memory plan as a table: what each step makes, where in the arena, and how large the weights are."""
+        return summarized(self._plan, self._assembly, self.dtype.itemsize)
 
     def _follows(self, value: Value) -> bool:
         return not self._fixed and value.shape[:1] == self._inputs[0].shape[:1]

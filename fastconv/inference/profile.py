@@ -1,0 +1,84 @@
+"""Where the time of an optimized model goes: a table of its steps and a picture of it.
+It must never change what is timed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Row:
+    """One step: the layers it stands for, what it does, its algorithm, milliseconds (median of the runs), and its
+    floating-point operations, 2 for a multiply-add; 0 for all but convolutions and fully connected layers."""
+
+    name: str
+    kind: str
+    output: tuple[int, ...]
+    algorithm: str
+    ms: float
+    flops: int
+
+    @property
+    def gflops(self) -> float:
+        """10^9 operations a second, counted as the direct method does."""
+        return self.flops / self.ms / 1e6 if self.ms > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The rows in the order in which they run; `str` is a table. `ms` is their sum."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def ms(self) -> float:
+        """Milliseconds of all steps."""
+        return sum(row.ms for row in self.rows)
+
+    def __str__(self) -> str:
+        head = ("layer", "kind", "output", "algorithm", "ms", "GFLOP/s", "share")
+        lines = [
+            (
+                row.name,
+                row.kind,
+                "x".join(map(str, row.output)),
+                row.algorithm,
+                f"{row.ms:.3f}",
+                f"{row.gflops:.0f}" if row.flops else "",
+                f"{100 * row.ms / self.ms:.1f} %" if self.ms else "",
+            )
+            for row in self.rows
+        ]
+        flops = sum(row.flops for row in self.rows)
+        total = ("", "", "", "", f"{self.ms:.3f}", f"{flops / self.ms / 1e6:.0f}" if self.ms else "", "")
+        widths = [max(len(line[column]) for line in (head, *lines, total)) for column in range(len(head))]
+        texts = [
+            "  ".join(cell.ljust(width) if column < 4 else cell.rjust(width) for column, (cell, width) in parts).rstrip()
+            for parts in (list(enumerate(zip(line, widths, strict=True))) for line in (head, *lines, total))
+        ]
+        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+        return "\n".join([texts[0], rule, *texts[1:-1], rule, texts[-1]])
+
+    def plot(self, path: str | Path) -> None:
+        """A picture of the rows that take most time, and of the rest together; needs matplotlib (extra [train])."""
+        try:
+            from matplotlib.backends.backend_agg import FigureCanvasAgg
+            from matplotlib.figure import Figure
+        except ImportError as error:
+            raise ImportError('the picture needs matplotlib: pip install "fastconv[train]"') from error
+        most = sorted(self.rows, key=lambda row: row.ms, reverse=True)[:30]
+        rows = [row for row in self.rows if row in most]
+        labels = [f"{row.name}  {row.kind} {row.algorithm}".strip() for row in rows]
+        values = [row.ms for row in rows]
+        if len(rows) < len(self.rows):
+            labels.append(f"{len(self.rows) - len(rows)} others")
+            values.append(self.ms - sum(values))
+        figure = Figure(figsize=(9, 1 + 0.24 * len(values)), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots()
+        bars = axes.barh(range(len(values)), values, color="tab:blue")
+        axes.bar_label(bars, [f"{row.gflops:.0f} GFLOP/s" if row.flops else "" for row in rows] + [""] * (len(values) - len(rows)), fontsize=7, padding=2)
+        axes.set_yticks(range(len(values)), labels, fontsize=7)
+        axes.invert_yaxis()
+        axes.set_xlabel(f"milliseconds of {self.ms:.2f}")
+        axes.margins(x=0.15)
+        figure.savefig(path)
