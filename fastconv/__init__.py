@@ -39,7 +39,7 @@ _MEMBERS = {
     "load": "formats.open_model",
     "optimize": "inference",
     "read_weights": "formats.state_dict",
-    "save": "formats.model_file",
+    "save": "formats.open_model",
 }
 
 __all__ = [

@@ -34,11 +34,17 @@ def save(model: Layer, path: PathType, *, layers: Kinds | None = None) -> None:
         raise TypeError(f"save: model must be a Layer, got {type(model).__name__}")
     architecture = json.dumps(to_description(model, layers), allow_nan=False)
     metadata = {_VERSION_KEY: _VERSION, _ARCHITECTURE_KEY: architecture}
+    write_tensors(path, model.state_dict(copy=False), metadata | picture_metadata(model))
+
+
+def picture_metadata(model: Layer) -> dict[str, str]:
+    """The model's preprocessing and the names of its classes, where they are set, as text for a file."""
+    metadata = {}
     if model.preprocess is not None:
         metadata[_PREPROCESS_KEY] = json.dumps(model.preprocess.to_json(), allow_nan=False)
     if model.labels:
         metadata[_LABELS_KEY] = json.dumps([str(label) for label in model.labels])
-    write_tensors(path, model.state_dict(copy=False), metadata)
+    return metadata
 
 
 def load(path: PathType, *, layers: Kinds | None = None) -> Layer:
