@@ -22,6 +22,7 @@ pool_geometry = _pool_geometry.pool
 array = check.array
 new_array = empty
 reject = check.reject
+size = check.size
 
 
 class Place(NamedTuple):

@@ -2,6 +2,7 @@
 It must never hold an array but weights and constants."""
 
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,7 @@ class Value:
     @property
     def image(self) -> int:
         """Elements of one image, that is of one index of the first axis."""
-        size = 1
-        for length in self.shape[1:]:
-            size *= length
-        return size
+        return prod(self.shape[1:])
 
 
 @dataclass(eq=False)
@@ -44,6 +42,29 @@ class Node:
 
     def __post_init__(self) -> None:
         self.output.maker = self
+
+    @property
+    def terms(self) -> int:
+        """Multiply-adds of one element of the result; 0 where that says nothing."""
+        if self.kind == "conv":
+            return prod(self.settings["geometry"].weight_shape[1:])
+        return self.inputs[0].image if self.kind == "linear" else 0
+
+    def described(self) -> str:
+        """What it does, in a few words."""
+        if self.kind == "call":
+            return type(self.layer).__name__
+        how, words = self.settings, [self.kind]
+        if self.kind == "conv":
+            kernel, groups = how["geometry"].weight_shape[2:], how["how"][3]
+            words.append("x".join(map(str, kernel)))
+            words += [f"groups {groups}"] if groups > 1 else []
+        words += ["+ batch norm"] if "scale" in how else []
+        words += ["+ add"] if "add" in how else []
+        function = how.get("function", "")
+        words += [f"+ {function}"] if self.kind == "conv" and function else [function] if function else []
+        words += ["+ relu"] if how.get("relu") else []
+        return " ".join(words)
 
 
 @dataclass(eq=False)

@@ -4,7 +4,7 @@ It must never keep anything of a call but memory for the next."""
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from ..layers import Layer
 from .lower import lowered
 from .memory import planned
 from .nodes import Value
+from .plan_table import summarized
+from .profile import Profile, Times, profiled
 from .rewrite import rewritten
 from .steps import Assembly, Call, Run
 
@@ -82,7 +84,7 @@ class Optimized:
         larger batch."""
         return self._run(xs, None)
 
-    def _run(self, xs: tuple[np.ndarray, ...], seconds: "Times | None") -> np.ndarray | tuple[np.ndarray, ...]:
+    def _run(self, xs: tuple[np.ndarray, ...], times: Times | None) -> np.ndarray | tuple[np.ndarray, ...]:
         xs, n = self._judged(xs)
         ys = tuple(_program.new_array((n, *value.shape[1:]) if self._follows(value) else value.shape, self.dtype) for value in self._own)
         if n:
@@ -90,11 +92,9 @@ class Optimized:
                 arrays = (arena, *xs, *ys)
                 for part in self._assembly.schedule:
                     if isinstance(part, Run):
-                        self._program.run(part.first, part.stop, n, arrays, None if seconds is None else seconds.steps)
-                    elif seconds is None:
-                        self._call_layer(part, n, arrays)
+                        self._program.run(part.first, part.stop, n, arrays, None if times is None else times.steps)
                     else:
-                        with seconds.of(part):
+                        with nullcontext() if times is None else times.of(part):
                             self._call_layer(part, n, arrays)
         if len(self._own) < len(self._outputs):
             made = iter(ys)
@@ -102,30 +102,20 @@ class Optimized:
         return ys[0] if len(ys) == 1 else ys
 
     def profile(self, *xs: np.ndarray, runs: int = 10) -> Profile:
-        """The time of each step, the median over `runs` calls with these inputs, after one that warms up."""
+        """The time of each step, the median of `runs` calls with these inputs after one that warms up.
+
+        `print` shows a table; `plot(path)` writes a picture."""
         runs = _program.size("profile", "runs", runs, 1)
-        taken: list[Times] = []
+        taken = []
         for _ in range(runs + 1):
             taken.append(Times(len(self._assembly.steps)))
             self._run(xs, taken[-1])
-        steps = np.median([times.steps for times in taken[1:]], axis=0)
-        n = len(xs[0])
-        rows = []
-        for part in self._assembly.schedule:
-            if isinstance(part, Call):
-                ms = 1e3 * float(np.median([times.calls[part.node.name] for times in taken[1:]]))
-                rows.append(Row(part.node.name, type(part.node.layer).__name__, part.node.output.shape, "", ms, 0))
-                continue
-            for number in range(part.first, part.stop):
-                node, algorithm = self._assembly.nodes[number], self._assembly.algorithms[number]
-                output = (n, *node.output.shape[1:])
-                flops = 2 * n * node.output.image * node.settings["weight"][0].size if "flops" in _KINDS.get(node.kind, "") else 0
-                rows.append(Row(node.name, described(node), output, algorithm, 1e3 * float(steps[number]), flops))
-        return Profile(tuple(rows))
+        return profiled(self._assembly, taken[1:], len(xs[0]))
 
     def summary(self) -> str:
-        """The memory plan as a table: what each step makes, where in the arena, and how large the weights are."""
-        return summarized(self._plan, self._assembly, self.dtype.itemsize)
+        """The memory plan as a table: what each step makes and where in the arena, and the sizes of both arena and
+        weights."""
+        return summarized(self._assembly, self.dtype)
 
     def _follows(self, value: Value) -> bool:
         return not self._fixed and value.shape[:1] == self._inputs[0].shape[:1]
@@ -190,19 +180,3 @@ class Optimized:
         strides = (place.image * size, *(int(step) for step in dense[1:]))
         return np.ndarray(shape, self.dtype, arrays[place.array], place.offset * size, strides)
 
-
-class Times:
-    """Seconds of each step of a program, and of each layer called."""
-
-    def __init__(self, steps: int) -> None:
-        self.steps = np.zeros(steps)
-        self.calls: dict[str, float] = {}
-
-    @contextmanager
-    def of(self, call: Call) -> Iterator[None]:
-        """Take the time of what is inside."""
-        import time
-
-        start = time.perf_counter()
-        yield
-        self.calls[call.node.name] = time.perf_counter() - start

@@ -1,8 +1,16 @@
 """Where the time of an optimized model goes: a table of its steps and a picture of it.
 It must never change what is timed."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+
+from .nodes import Node
+from .steps import Assembly, Call
 
 
 @dataclass(frozen=True)
@@ -82,3 +90,37 @@ class Profile:
         axes.set_xlabel(f"milliseconds of {self.ms:.2f}")
         axes.margins(x=0.15)
         figure.savefig(path)
+
+
+class Times:
+    """Seconds of each step of a program, and of each layer called."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = np.zeros(steps)
+        self.calls: dict[Call, float] = {}
+
+    @contextmanager
+    def of(self, call: Call) -> Iterator[None]:
+        """Take the time of what is inside."""
+        start = time.perf_counter()
+        yield
+        self.calls[call] = time.perf_counter() - start
+
+
+def profiled(assembly: Assembly, taken: list[Times], batch: int) -> Profile:
+    """The rows of a program, whose times are the medians of those taken for such a batch."""
+    steps = 1e3 * np.median([times.steps for times in taken], axis=0)
+    rows = []
+    for part in assembly.schedule:
+        if isinstance(part, Call):
+            ms = 1e3 * float(np.median([times.calls[part] for times in taken]))
+            rows.append(_row(part.node, "", ms, batch))
+        else:
+            for i in range(part.first, part.stop):
+                rows.append(_row(assembly.nodes[i], assembly.algorithms[i], float(steps[i]), batch))
+    return Profile(tuple(rows))
+
+
+def _row(node: Node, algorithm: str, ms: float, batch: int) -> Row:
+    flops = 2 * batch * node.output.image * node.terms
+    return Row(node.name, node.described(), (batch, *node.output.shape[1:]), algorithm, ms, flops)

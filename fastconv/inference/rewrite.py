@@ -31,7 +31,8 @@ def fold_padding(network: Network) -> None:
             own = [(pad, pad) if isinstance(pad, int) else tuple(pad) for pad in padding]
             both = tuple((a + c, b + d) for (a, b), (c, d) in zip(pairs, own, strict=True))
             other.settings["how"] = (stride, both, *more)
-            other.settings["geometry"] = conv_geometry(x.shape, other.settings["weight"].shape, *other.settings["how"])
+            shape = other.settings["weight"].shape
+            other.settings["geometry"] = conv_geometry(x.shape, shape, *other.settings["how"])
         network.take_out(node, x)
 
 
@@ -50,10 +51,8 @@ def fold_batch_norm(network: Network) -> None:
         shift = shift * scale if how["bias"] is None else shift * scale + how["bias"]
         if not np.isfinite(scale).all() or not np.isfinite(shift).all():
             continue  # what is not finite stays where it is
-        shape = (-1,) + (1,) * (into["weight"].ndim - 1)
-        into["weight"] = into["weight"] * scale.astype(network.dtype).reshape(shape)
+        into["scale"] = scale if "scale" not in into else scale * into["scale"]
         into["bias"] = shift.astype(network.dtype)
-        into["own"] = True
         _merge(network, node, x.maker)
 
 

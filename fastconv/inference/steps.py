@@ -61,6 +61,11 @@ class Assembly:
         self.constants.append(array)
         return Place(len(self.constants) - 1, 0, 0)
 
+    @property
+    def weight_bytes(self) -> int:
+        """Of all constants, those shared with the model included."""
+        return sum(array.nbytes for array in self.constants)
+
     def _stepper(self, node: Node, step: Step, algorithm: str) -> Callable[[int], None]:
         def put(constants: int) -> None:
             places = {"x": self.plan.place(node.inputs[0], constants), "y": self.plan.place(node.output, constants)}
@@ -91,9 +96,15 @@ class Assembly:
         return _program.Program([step.packed() for step in self.steps], self.constants, itemsize)
 
 
+def _taken_weight(node: Node) -> np.ndarray:
+    """The weight of a node, scaled where batch norm was folded into it; the node holds it no longer."""
+    weight, scale = node.settings.pop("weight"), node.settings.get("scale")
+    return weight if scale is None else weight * scale.astype(weight.dtype).reshape(-1, *(1,) * (weight.ndim - 1))
+
+
 def _conv(assembly: Assembly, node: Node) -> tuple[Step, str]:
     how = node.settings
-    weights = _program.prepared(how["geometry"], how["weight"])
+    weights = _program.prepared(how["geometry"], _taken_weight(node))
     places = {
         "weight": assembly.constant(weights.plain),
         "packed": assembly.constant(weights.packed),
@@ -104,9 +115,9 @@ def _conv(assembly: Assembly, node: Node) -> tuple[Step, str]:
 
 
 def _linear(assembly: Assembly, node: Node) -> tuple[Step, str]:
-    how = node.settings
-    places = {"weight": assembly.constant(how["weight"]), "bias": assembly.constant(how["bias"])}
-    return Step("linear", places, how["weight"].shape), ""
+    weight = _taken_weight(node)
+    places = {"weight": assembly.constant(weight), "bias": assembly.constant(node.settings["bias"])}
+    return Step("linear", places, weight.shape), ""
 
 
 def _batch_norm(assembly: Assembly, node: Node) -> tuple[Step, str]:
