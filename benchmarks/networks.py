@@ -30,7 +30,8 @@ NETWORKS: dict[str, tuple[Callable[..., Any], int, tuple[float, float]]] = {
     "YOLOv3": (models.yolov3, 416, (1.4, 1.7)),
     "YOLOv3-tiny": (models.yolov3_tiny, 416, (1.4, 1.7)),
 }
-TITLES = ("network", "batch", "fastconv", "ORT", "OpenVINO", "ncnn", "best", "goal", "MB: fastconv", "ORT", "OpenVINO", "ncnn")
+PEERS = ("ORT", "OpenVINO", "ncnn")
+TITLES = ("network", "batch", "fastconv", *PEERS, "best", "goal", "MB: fastconv", *PEERS)
 WIDTHS = (15, 6, 10, 7, 9, 7, 7, 6, 13, 6, 9, 6)
 
 

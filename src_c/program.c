@@ -77,8 +77,8 @@ static int run_pointwise(const fc_run *run, const fc_step *s) {
     const ptrdiff_t n = whole ? run->n : 1;
     int status = FC_OK;
     for (ptrdiff_t i = 0; i < run->n && status == FC_OK; i += n)
-        status = run->kernels->pointwise(s->sizes[0], n * count, s->p[0], at(run, &s->at.x, i),
-                                         at(run, &s->at.add, i), at(run, &s->at.y, i));
+        status = run->kernels->pointwise(s->sizes[0], n * count, s->p[0], at(run, &s->at.x, i), at(run, &s->at.add, i),
+                                         at(run, &s->at.y, i));
     return status;
 }
 
@@ -120,21 +120,21 @@ static int run_images(const fc_run *run, const fc_step *s) {
 
 static int run_step(const fc_run *run, const fc_step *s) {
     switch (s->op) {
-        case FC_STEP_CONV:
-            return run_conv(run, s);
-        case FC_STEP_LINEAR:
-            return run_linear(run, s);
-        case FC_STEP_MAX_POOL:
-        case FC_STEP_AVG_POOL:
-            return run_pool(run, s);
-        case FC_STEP_BATCH_NORM:
-            return run_batch_norm(run, s);
-        case FC_STEP_POINTWISE:
-            return run_pointwise(run, s);
-        case FC_STEP_COPY:
-            return run_copy(run, s);
-        default:
-            return run_images(run, s);
+    case FC_STEP_CONV:
+        return run_conv(run, s);
+    case FC_STEP_LINEAR:
+        return run_linear(run, s);
+    case FC_STEP_MAX_POOL:
+    case FC_STEP_AVG_POOL:
+        return run_pool(run, s);
+    case FC_STEP_BATCH_NORM:
+        return run_batch_norm(run, s);
+    case FC_STEP_POINTWISE:
+        return run_pointwise(run, s);
+    case FC_STEP_COPY:
+        return run_copy(run, s);
+    default:
+        return run_images(run, s);
     }
 }
 

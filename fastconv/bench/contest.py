@@ -1,5 +1,5 @@
-"""One network in several engines, each in a process of its own, in turn: who takes how long, how much memory, and whether
-all give the same. It must never let two engines run at once, nor compare times of different runs."""
+"""One network in several engines, each in a process of its own, in turn: time, memory, and whether results agree.
+It must never let two engines run at once, nor compare times of different runs."""
 
 import json
 import os
@@ -23,12 +23,11 @@ TOLERANCE = 1e-3
 
 @dataclass
 class Standing:
-    """By engine: seconds a call (the median of the rounds), the most bytes of RAM and those before the model was
-    loaded, how far its results are from fastconv's (a part of the largest value), and the error in place of times."""
+    """By engine: seconds a call (the median of the rounds), the most bytes of RAM of its process, how far its results
+    are from fastconv's (a part of the largest value), and the error in place of times."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
-    before: dict[str, int] = field(default_factory=dict)
     deviations: dict[str, float] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     rounds: int = 0
@@ -65,8 +64,7 @@ def contest(model: Any, x: np.ndarray, engines: Iterable[str], threads: int, sec
 
 def _prepare(standing: Standing, runner: "_Runner") -> None:
     try:
-        answer = runner.ask("prepare")
-        standing.before[runner.engine] = answer["before"]
+        runner.ask("prepare")
         standing.deviations[runner.engine] = off = _deviation(runner.folder, runner.engine)
         if not off <= TOLERANCE:
             raise EngineError(f"another result: off by {off:.1e} of the largest value")
@@ -158,5 +156,3 @@ class _Runner:
             self._process.wait()
         self._process.stdout.close()
         self._errors.close()
-
-

@@ -31,8 +31,8 @@ def fall_asleep() -> None:
 
 
 def _peak() -> int:
-    """The most bytes of RAM that this process has had. Where the system keeps it, of this program alone: the other figure
-    begins with what the parent had."""
+    """The most bytes of RAM that this process has had: of this program alone where the system keeps that, for the other
+    figure begins with what the parent had."""
     status = Path("/proc/self/status")
     if status.exists():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
@@ -48,15 +48,12 @@ class _Server:
 
     def prepare(self) -> dict[str, Any]:
         """Load the network, run it once and write its results."""
-        for name in ENGINES[self.engine][0][1:2]:
-            __import__(name)
-        before = _peak()
         self.call, results = ENGINES[self.engine][1](self.folder, np.load(self.folder / "x.npy"), self.threads)
         np.savez(self.folder / f"{self.engine}.npz", *results(self.call()))
         for _ in range(3):
             self.call()
         fall_asleep()
-        return {"before": before}
+        return {}
 
     def turn(self) -> dict[str, Any]:
         """Seconds of one call: warm up, then the mean of as many calls as fill a stretch."""

@@ -31,9 +31,7 @@ def _onnxruntime(folder: Path, x: np.ndarray, threads: int) -> Engine:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    session = onnxruntime.InferenceSession(
-        str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
     binding = session.io_binding()
     given = onnxruntime.OrtValue.ortvalue_from_numpy(x)
     binding.bind_ortvalue_input(session.get_inputs()[0].name, given)

@@ -19,10 +19,8 @@ def lowered(model: L.Layer, shapes: list[tuple[int, ...]], dtype: np.dtype) -> N
     names = model.inputs if isinstance(model, L.Graph) else tuple(f"x{i}" if i else "x" for i in range(len(shapes)))
     inputs = [Value(name, shape) for name, shape in zip(names, shapes, strict=True)]
     lowering = _Lowering(dtype)
-    if isinstance(model, L.Graph):
-        outputs = lowering.graph(model, "", inputs)
-    else:
-        outputs = [lowering.lower(model, "", inputs)]
+    whole = isinstance(model, L.Graph)
+    outputs = lowering.graph(model, "", inputs) if whole else [lowering.lower(model, "", inputs)]
     return Network(inputs, lowering.nodes, outputs, dtype)
 
 
@@ -57,7 +55,8 @@ class _Lowering:
         arrays = [np.zeros(v.shape, self.dtype) if v.constant is None else v.constant for v in inputs]
         y = layer(*arrays)
         if not isinstance(y, np.ndarray):
-            raise TypeError(f"optimize: layer {name or type(layer).__name__}: expected one array, got {type(y).__name__}")
+            which = name or type(layer).__name__
+            raise TypeError(f"optimize: layer {which}: expected one array, got {type(y).__name__}")
         if constant:
             return Value(name, y.shape, None, y)
         if y.dtype != self.dtype:

@@ -10,7 +10,7 @@ from .nodes import Network, Node, Value
 ALIGNMENT = 64
 """Bytes: every array of the arena begins at a multiple, a cache line and the widest vector."""
 
-# Those that write images any distance apart. A convolution that adds reads and writes at one distance.
+# Those that write images any distance apart.
 _ANYWHERE = {"conv", "max_pool", "avg_pool", "batch_norm", "activation", "add", "upsample", "concat", "call", "copy"}
 _IN_PLACE = {"batch_norm", "activation", "add"}
 
@@ -68,13 +68,14 @@ def planned(network: Network, itemsize: int) -> Plan:
 def _place_parts(plan: Plan) -> None:
     """What a concat joins is written where it belongs, from the last concat to the first: one may lie in another."""
     network = plan.network
+    kept = _tied(network)
     for position in range(len(network.nodes) - 1, -1, -1):
         node = network.nodes[position]
         if node.kind != "concat":
             continue
         offset, copies = 0, []
         for part in node.inputs:
-            if _may_lie_inside(plan, part):
+            if _may_lie_inside(plan, part, kept):
                 plan.inside[part] = (node.output, offset)
             else:
                 copies.append((part, offset))
@@ -82,14 +83,26 @@ def _place_parts(plan: Plan) -> None:
         network.nodes[position : position + 1] = [_copied_part(plan, node, part, at) for part, at in copies]
 
 
-def _may_lie_inside(plan: Plan, part: Value) -> bool:
+def _tied(network: Network) -> set[Value]:
+    """What must lie with images one behind the other: a convolution that adds knows one distance for its result and the
+    other term, a fully connected layer reads rows without gaps."""
+    if network.batch == 1:
+        return set()
+    tied: set[Value] = set()
+    for node in network.nodes:
+        if node.kind == "linear":
+            tied.update(node.inputs)
+        elif node.kind == "conv" and "add" in node.settings:
+            tied.update((node.output, node.inputs[1]))
+    return tied
+
+
+def _may_lie_inside(plan: Plan, part: Value, kept: set[Value]) -> bool:
     """Whether the node that makes it can write it into a larger array, and no other concat has it."""
     maker = part.maker
     if maker is None or part in plan.inside or part.constant is not None:
         return False
-    if maker.kind == "conv" and "add" in maker.settings and plan.network.batch > 1:
-        return False
-    return maker.kind in _ANYWHERE
+    return maker.kind in _ANYWHERE and part not in kept
 
 
 def _copied_part(plan: Plan, node: Node, part: Value, offset: int) -> Node:
@@ -134,8 +147,10 @@ def _make_results(plan: Plan) -> None:
     network = plan.network
     taken: set[Value] = set()
     for position, value in enumerate(network.outputs):
+        if value.constant is not None:
+            continue
         owner, _ = plan.owner(value)
-        if value.constant is None and owner.maker is not None and owner.image == value.image and owner not in taken:
+        if owner.maker is not None and owner.image == value.image and owner not in taken:
             taken.add(owner)
             plan.results.append(owner)
             continue

@@ -86,7 +86,7 @@ class Optimized:
 
     def _run(self, xs: tuple[np.ndarray, ...], times: Times | None) -> np.ndarray | tuple[np.ndarray, ...]:
         xs, n = self._judged(xs)
-        ys = tuple(_program.new_array((n, *value.shape[1:]) if self._follows(value) else value.shape, self.dtype) for value in self._own)
+        ys = tuple(_program.new_array(self._shape(value, n), self.dtype) for value in self._own)
         if n:
             with self._arena() as arena:
                 arrays = (arena, *xs, *ys)
@@ -117,8 +117,8 @@ class Optimized:
         weights."""
         return summarized(self._assembly, self.dtype)
 
-    def _follows(self, value: Value) -> bool:
-        return not self._fixed and value.shape[:1] == self._inputs[0].shape[:1]
+    def _shape(self, value: Value, n: int) -> tuple[int, ...]:
+        return value.shape if self._fixed else (n, *value.shape[1:])
 
     def _judged(self, xs: tuple[np.ndarray, ...]) -> tuple[tuple[np.ndarray, ...], int]:
         """The inputs as the kernels read them, and their batch size."""
@@ -179,4 +179,3 @@ class Optimized:
         dense = np.cumprod((1, *shape[:0:-1]))[::-1] * size
         strides = (place.image * size, *(int(step) for step in dense[1:]))
         return np.ndarray(shape, self.dtype, arrays[place.array], place.offset * size, strides)
-

@@ -22,16 +22,24 @@ def summarized(assembly: Assembly, dtype: np.dtype) -> str:
         size = prod(node.output.shape) * dtype.itemsize
         output = "x".join(map(str, node.output.shape))
         lines.append((node.name, node.described(), output, where, f"{size / 1024:.0f}"))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEAD))]
-    texts = []
-    for line in lines:
-        cells = [cell.ljust(width) for cell, width in zip(line[:-1], widths[:-1], strict=True)]
-        texts.append("  ".join([*cells, line[-1].rjust(widths[-1])]))
-    texts.insert(1, "-" * len(texts[0]))
     total = sum(prod(node.output.shape) for node in nodes) * dtype.itemsize
     arena, weights = plan.size * dtype.itemsize, assembly.weight_bytes
-    texts.append("-" * len(texts[0]))
-    texts.append(f"arena {_mib(arena)} for arrays of {_mib(total)} in all; weights {_mib(weights)}, {len(nodes)} steps")
+    table = aligned(lines, left=4, rules=(1, len(lines)))
+    return (
+        f"{table}\narena {_mib(arena)} for arrays of {_mib(total)} in all; weights {_mib(weights)}; {len(nodes)} steps"
+    )
+
+
+def aligned(lines: list[tuple[str, ...]], left: int, rules: tuple[int, ...]) -> str:
+    """Lines of cells as columns, the first `left` of them flush left; rules stand before the lines of these numbers."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    texts = []
+    for line in lines:
+        cells = zip(line, widths, strict=True)
+        texts.append("  ".join(c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(cells)).rstrip())
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    for number in reversed(rules):
+        texts.insert(number, rule)
     return "\n".join(texts)
 
 

@@ -10,7 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from .nodes import Node
+from .plan_table import aligned
 from .steps import Assembly, Call
+
+_HEAD = ("layer", "kind", "output", "algorithm", "ms", "GFLOP/s", "share")
 
 
 @dataclass(frozen=True)
@@ -43,28 +46,13 @@ class Profile:
         return sum(row.ms for row in self.rows)
 
     def __str__(self) -> str:
-        head = ("layer", "kind", "output", "algorithm", "ms", "GFLOP/s", "share")
-        lines = [
-            (
-                row.name,
-                row.kind,
-                "x".join(map(str, row.output)),
-                row.algorithm,
-                f"{row.ms:.3f}",
-                f"{row.gflops:.0f}" if row.flops else "",
-                f"{100 * row.ms / self.ms:.1f} %" if self.ms else "",
-            )
-            for row in self.rows
-        ]
+        lines = [_HEAD]
+        for row in self.rows:
+            size, flops = "x".join(map(str, row.output)), f"{row.gflops:.0f}" if row.flops else ""
+            lines.append((row.name, row.kind, size, row.algorithm, f"{row.ms:.3f}", flops, _share(row.ms, self.ms)))
         flops = sum(row.flops for row in self.rows)
-        total = ("", "", "", "", f"{self.ms:.3f}", f"{flops / self.ms / 1e6:.0f}" if self.ms else "", "")
-        widths = [max(len(line[column]) for line in (head, *lines, total)) for column in range(len(head))]
-        texts = [
-            "  ".join(cell.ljust(width) if column < 4 else cell.rjust(width) for column, (cell, width) in parts).rstrip()
-            for parts in (list(enumerate(zip(line, widths, strict=True))) for line in (head, *lines, total))
-        ]
-        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-        return "\n".join([texts[0], rule, *texts[1:-1], rule, texts[-1]])
+        lines.append(("", "", "", "", f"{self.ms:.3f}", f"{flops / self.ms / 1e6:.0f}" if self.ms else "", ""))
+        return aligned(lines, left=4, rules=(1, len(lines) - 1))
 
     def plot(self, path: str | Path) -> None:
         """A picture of the rows that take most time, and of the rest together; needs matplotlib (extra [train])."""
@@ -84,12 +72,17 @@ class Profile:
         FigureCanvasAgg(figure)
         axes = figure.subplots()
         bars = axes.barh(range(len(values)), values, color="tab:blue")
-        axes.bar_label(bars, [f"{row.gflops:.0f} GFLOP/s" if row.flops else "" for row in rows] + [""] * (len(values) - len(rows)), fontsize=7, padding=2)
+        speeds = [f"{row.gflops:.0f} GFLOP/s" if row.flops else "" for row in rows]
+        axes.bar_label(bars, [*speeds, ""][: len(values)], fontsize=7, padding=2)
         axes.set_yticks(range(len(values)), labels, fontsize=7)
         axes.invert_yaxis()
         axes.set_xlabel(f"milliseconds of {self.ms:.2f}")
         axes.margins(x=0.15)
         figure.savefig(path)
+
+
+def _share(ms: float, whole: float) -> str:
+    return f"{100 * ms / whole:.1f} %" if whole else ""
 
 
 class Times:

@@ -23,7 +23,7 @@ def fold_padding(network: Network) -> None:
         following = readers[node.output]
         pairs = ((0, 0),) * (axes - len(layer.padding)) + layer.padding
         fits = layer.value == 0 and len(pairs) == axes and node.output not in network.outputs
-        if not fits or not all(other.kind == "conv" and not isinstance(other.settings["how"][1], str) for other in following):
+        if not fits or not all(_takes_padding(other) for other in following):
             node.kind = "call"
             continue
         for other in following:
@@ -34,6 +34,10 @@ def fold_padding(network: Network) -> None:
             shape = other.settings["weight"].shape
             other.settings["geometry"] = conv_geometry(x.shape, shape, *other.settings["how"])
         network.take_out(node, x)
+
+
+def _takes_padding(node: Node) -> bool:
+    return node.kind == "conv" and not isinstance(node.settings["how"][1], str)
 
 
 def fold_batch_norm(network: Network) -> None:
@@ -47,7 +51,7 @@ def fold_batch_norm(network: Network) -> None:
         if how["weight"] is not None:
             scale *= how["weight"]
         into = x.maker.settings
-        shift = -how["mean"].astype(np.float64) if into["bias"] is None else into["bias"] - how["mean"].astype(np.float64)
+        shift = (0 if into["bias"] is None else into["bias"]) - how["mean"].astype(np.float64)
         shift = shift * scale if how["bias"] is None else shift * scale + how["bias"]
         if not np.isfinite(scale).all() or not np.isfinite(shift).all():
             continue  # what is not finite stays where it is
