@@ -64,13 +64,14 @@ class Weights(NamedTuple):
 
 
 def prepared(geometry: Any, weight: np.ndarray) -> Weights:
-    """The weight as the kernels read it for this geometry: where few pixels meet many filters as it is, else packed."""
+    """The weight as the kernels read it for this geometry: as it is where few pixels meet many filters
+    or it is depthwise, else packed."""
     fields, dtype = geometry.fields, weight.dtype
     n, _, k, g = fields[:4]
     algorithm = _geometry.ALGORITHMS[_kernels.conv_algorithm(fields, dtype.itemsize)]
     size = _kernels.conv_packed_size(fields, dtype.itemsize)
     pixels = n * fields[10] * fields[11] * fields[12]
-    if algorithm == "direct" and ((g > 1 and size == weight.size) or pixels < k // g):
+    if size == 0 or (algorithm == "direct" and pixels < k // g):
         return Weights(weight, None, algorithm)
     packed = empty((size,), dtype)
     _kernels.conv_pack(fields, weight, packed)

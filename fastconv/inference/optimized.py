@@ -62,7 +62,7 @@ class Optimized:
     def __init__(self, model: Layer, shapes: list[tuple[int, ...]]) -> None:
         self.dtype = next((parameter.data.dtype for parameter in model.parameters()), np.dtype(np.float32))
         network = rewritten(lowered(model, shapes, self.dtype))
-        self._fixed = network.fixed
+        self.fixed = network.fixed  # whether the planned batch size is the only one it takes
         self._plan = planned(network, self.dtype.itemsize)
         self._assembly = Assembly(self._plan)
         self._program = self._assembly.program(self.dtype.itemsize)
@@ -118,7 +118,7 @@ class Optimized:
         return summarized(self._assembly, self.dtype)
 
     def _shape(self, value: Value, n: int) -> tuple[int, ...]:
-        return value.shape if self._fixed else (n, *value.shape[1:])
+        return value.shape if self.fixed else (n, *value.shape[1:])
 
     def _judged(self, xs: tuple[np.ndarray, ...]) -> tuple[tuple[np.ndarray, ...], int]:
         """The inputs as the kernels read them, and their batch size."""
@@ -138,8 +138,8 @@ class Optimized:
         n, most = judged[0].shape[0], self._inputs[0].shape[0]
         if len(batches) > 1:
             _program.reject("optimized", f"inputs have batch sizes {sorted(batches)}; expected one")
-        if n > most or (self._fixed and n != most):
-            which = "the model fixes it at" if self._fixed else "planned for at most"
+        if n > most or (self.fixed and n != most):
+            which = "the model fixes it at" if self.fixed else "planned for at most"
             _program.reject("optimized", f"batch size {n}; {which} {most}")
         return tuple(judged), n
 
@@ -174,7 +174,7 @@ class Optimized:
 
     def _view(self, arrays: tuple[Any, ...], place: Any, shape: tuple[int, ...], n: int) -> np.ndarray:
         size = self.dtype.itemsize
-        if not self._fixed:
+        if not self.fixed:
             shape = (n, *shape[1:])
         dense = np.cumprod((1, *shape[:0:-1]))[::-1] * size
         strides = (place.image * size, *(int(step) for step in dense[1:]))

@@ -117,7 +117,7 @@ static int NAME(choose_gradient)(const window *w, ptrdiff_t algorithm, NAME(taps
            (smaller(w->c, w->k) >= LEAST_CHANNELS && w->n * window_pixels(w) >= LEAST_PIXELS);
 }
 
-/* Run a window; `packed` may be NULL. The packed form of a depthwise weight is not used: it is the weight itself. */
+/* Run a window; `packed` may be NULL. */
 static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, const T *weight, const T *packed,
                             const fc_epilogue *end, T *y) {
     NAME(square) square;
@@ -147,11 +147,11 @@ static ptrdiff_t NAME(conv_algorithm)(const fc_conv *s) {
     return NAME(choose)(&w, s->algorithm, &grid) == NAME(DIRECT_WAY) ? FC_DIRECT : FC_WINOGRAD;
 }
 
-/* One packed form for every algorithm; that of a depthwise weight is the weight itself. */
+/* One packed form for every algorithm; a depthwise weight has none: it is read as it is. */
 static ptrdiff_t NAME(conv_packed_size)(const fc_conv *s) {
     const window w = {
         .groups = s->g, .c = s->c / s->g, .k = s->k / s->g, .taps = s->kernel[0] * s->kernel[1] * s->kernel[2]};
-    return NAME(is_depthwise)(&w) ? s->k * w.taps : NAME(dense_packed_size)(&w);
+    return NAME(is_depthwise)(&w) ? 0 : NAME(dense_packed_size)(&w);
 }
 
 static int NAME(conv_pack)(const fc_conv *s, const void *weight, void *packed) {
@@ -160,10 +160,7 @@ static int NAME(conv_pack)(const fc_conv *s, const void *weight, void *packed) {
     int status = taps ? FC_OK : FC_NO_MEMORY;
     if (!taps) return FC_NO_MEMORY;
     NAME(forward_window)(s, taps, &w);
-    if (NAME(is_depthwise)(&w))
-        memcpy(packed, weight, (size_t)(s->k * w.taps) * sizeof(T));
-    else
-        status = NAME(dense_pack)(&w, weight, packed);
+    if (!NAME(is_depthwise)(&w)) status = NAME(dense_pack)(&w, weight, packed);
     fc_free(taps);
     return status;
 }

@@ -1,11 +1,12 @@
 """Calls of an optimized model: bad inputs, threads, memory, profile and summary."""
 
+import re
 import threading
 import tracemalloc
 
 import numpy as np
 import pytest
-from network_list import built, shape_of
+from network_list import built
 
 import fastconv
 from fastconv import _kernels
@@ -168,11 +169,9 @@ def test_the_profile_names_every_step(fast, tmp_path):
     assert "conv 3x3 + batch norm + relu" in text
     assert "winograd" in text
     assert profile.ms == pytest.approx(sum(row.ms for row in profile.rows))
-    model = built("resnet18", 5)
-    with L.recording() if hasattr(L, "recording") else threading.Lock():
-        flops = sum(row.flops for row in profile.rows)
-    assert flops == sum(row.flops for row in fast.profile(image(1), runs=1).rows) * 2
-    assert model is not None
+    assert profile.ms > 0
+    flops = sum(row.flops for row in profile.rows)
+    assert flops == 2 * sum(row.flops for row in fast.profile(image(1), runs=1).rows)
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     profile.plot(tmp_path / "profile.png")
     assert (tmp_path / "profile.png").read_bytes()[:4] == b"\x89PNG"
@@ -192,7 +191,6 @@ def test_the_profile_counts_layers_without_a_kernel():
 def test_the_arena_is_smaller_than_what_it_holds(fast):
     """A third of all arrays is enough for ResNet; parts of a concat and results are not counted twice."""
     for name in ("resnet18", "densenet121", "yolov3"):
-        text = fastconv.optimize(built(name, 5), shape_of(name, 2)).summary()
-        last = text.splitlines()[-1].split()
-        arena, arrays = float(last[1]), float(last[5])
-        assert arena < arrays / 2
+        text = fastconv.optimize(built(name, 5), (2, 3, 96, 96)).summary()
+        arena, arrays = (float(number) for number in re.findall(r"([0-9.]+) MiB", text.splitlines()[-1])[:2])
+        assert 0 < arena < arrays / 2

@@ -190,10 +190,9 @@ def test_graphs(build):
     model = randomised(build())
     x = np.random.default_rng(1).standard_normal((4, 3, 10, 10), np.float32)
     fast = fastconv.optimize(model, x.shape)
-    for batch in (4, 1, 3, 0):
-        agree(fast, model, x[:batch]) if batch else [
-            np.testing.assert_equal(len(y), 0) for y in tupled(fast(x[:0]))[:1]
-        ]
+    for batch in (4, 1, 3):
+        agree(fast, model, x[:batch])
+    assert len(tupled(fast(x[:0]))[0]) == 0
 
 
 def test_batch_norm_is_folded_and_sums_and_activations_are_fused():
@@ -217,7 +216,7 @@ def test_what_is_not_finite_is_not_folded():
 
 
 def test_a_nan_stays_in_its_window():
-    model = built("resnet18", 5)[:2] if hasattr(built("resnet18", 5), "__getitem__") else convolution(3, 16)
+    model = L.Sequential(convolution(3, 16), L.MaxPool2d(2), convolution(16, 32), L.BatchNorm2d(32))
     x = np.random.default_rng(0).standard_normal((1, 3, 24, 24), np.float32)
     x[0, 1, 5, 7] = np.nan
     np.testing.assert_array_equal(np.isnan(fastconv.optimize(model, x.shape)(x)), np.isnan(model(x)))
@@ -227,7 +226,7 @@ def test_a_nan_stays_in_its_window():
     "shape", ((), 3, (1, 3, 8), (1, 4, 8, 8), (0, 3, 8, 8), (1, 3, 8.0, 8), (1, -3, 8, 8), ((1, 3, 8, 8), (1, 3, 8, 8)))
 )
 def test_shapes_that_do_not_fit(shape):
-    with pytest.raises((ValueError, TypeError), match="optimize|conv2d"):
+    with pytest.raises((ValueError, TypeError), match=r"optimize|conv2d"):
         fastconv.optimize(L.Sequential(convolution(3, 4)), shape)
 
 
