@@ -22,7 +22,8 @@ class Callback:
     """Called by `Trainer.fit`; `logs` are the metrics so far (of a step) or of the whole epoch.
 
     All callbacks run in the order given, those with a higher `priority` after the others: checkpoints come
-    last, so that they hold what the others did.
+    last, so that they hold what the others did. With several ranks each has its own callbacks, of the same
+    kinds; those that write files do so on rank 0.
     """
 
     priority: int = 0
@@ -176,12 +177,14 @@ class Checkpoint(Callback):
         self._files = FileLayer() if files is None else files
 
     def on_train_begin(self, trainer: "Trainer") -> None:
-        os.makedirs(self.folder, exist_ok=True)
-        if not trainer.resumed and list_checkpoints(self.folder):
-            raise ValueError(
-                f"Checkpoint: {self.folder} holds the checkpoints of another training; "
-                "give another folder, or go on from them with fit(..., resume=folder)"
-            )
+        with trainer.communicator.together():
+            if trainer.communicator.rank == 0:
+                os.makedirs(self.folder, exist_ok=True)
+                if not trainer.resumed and list_checkpoints(self.folder):
+                    raise ValueError(
+                        f"Checkpoint: {self.folder} holds the checkpoints of another training; "
+                        "give another folder, or go on from them with fit(..., resume=folder)"
+                    )
 
     def on_step_end(self, trainer: "Trainer", logs: dict[str, float]) -> None:
         if self.every_steps and trainer.step % self.every_steps == 0:
@@ -192,6 +195,8 @@ class Checkpoint(Callback):
             self._save(trainer)
 
     def _save(self, trainer: "Trainer") -> None:
+        if trainer.communicator.rank != 0:
+            return
         trainer.save(checkpoint_path(self.folder, trainer.step), files=self._files)
         # Files of later steps, left by a training that was resumed from before them, are not ours to judge.
         written = [path for step, path in list_checkpoints(self.folder) if step <= trainer.step]
@@ -206,6 +211,8 @@ class CSVLogger(Callback):
         self.path = os.fspath(path)
 
     def on_epoch_end(self, trainer: "Trainer", logs: dict[str, float]) -> None:
+        if trainer.communicator.rank != 0:
+            return
         names = list(trainer.history)
         rows = zip(*trainer.history.values(), strict=True)
         lines = [",".join(["epoch", *names])]

@@ -51,7 +51,7 @@ def get_num_threads() -> int:
     return _kernels.num_threads()
 
 
-def _cgroup_cpus() -> int | None:
+def cgroup_cpus() -> int | None:
     """CPUs that a container's quota (cgroup v2 or v1) allows, rounded up; None without a quota."""
     for quota_file, period_file in (
         ("/sys/fs/cgroup/cpu.max", None),
@@ -71,7 +71,7 @@ def _cgroup_cpus() -> int | None:
 
 def _usable_cpus() -> int:
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cpus, _cgroup_cpus() or cpus)
+    return min(cpus, cgroup_cpus() or cpus)
 
 
 def _choose_threads() -> None:

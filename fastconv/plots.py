@@ -10,9 +10,14 @@ import numpy as np
 _SAMPLES_A_ROW = 8
 
 
-def save_curves(history: Mapping[str, Sequence[float]], path: str | os.PathLike) -> None:
-    """Loss and, where measured, accuracy over the epochs, of training and validation."""
-    save_report(history, path)
+def save_curves(
+    history: Mapping[str, Sequence[float]], path: str | os.PathLike, *, phases: Mapping[str, int] | None = None
+) -> None:
+    """Loss and, where measured, accuracy over the epochs, of training and validation.
+
+    `phases`, {name: epochs}, marks where one way of training followed another.
+    """
+    save_report(history, path, phases=phases)
 
 
 def save_predictions(
@@ -45,6 +50,38 @@ def save_classes(picture: np.ndarray, probabilities: Mapping[str, float], path: 
     figure.savefig(path, format="png", dpi=110)
 
 
+def save_confusion(matrix: np.ndarray, classes: Sequence[str], path: str | os.PathLike, *, title: str = "") -> None:
+    """A confusion matrix (K, K) of counts: rows are what pictures show, columns what they were taken for.
+
+    Colours are shares of a row, so that classes of unequal size compare; numbers are counts, left out above
+    30 classes.
+    """
+    matrix, K = np.asarray(matrix), len(classes)
+    if matrix.shape != (K, K):
+        raise ValueError(f"save_confusion: matrix must be {(K, K)} for {K} classes, got {matrix.shape}")
+    names = [name if len(name) <= 20 else name[:19] + "…" for name in map(str, classes)]
+    side = min(3 + 0.45 * K, 16)  # inches
+    figure = _new_figure((side + 1, side))
+    axes = figure.subplots()
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    # By the root of the share: a few errors among many must be seen.
+    image = axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)
+    size = 10 if K <= 15 else 7 if K <= 30 else 5
+    axes.set_xticks(range(K), names, rotation=45, ha="right", rotation_mode="anchor", fontsize=size)
+    axes.set_yticks(range(K), names, fontsize=size)
+    axes.set_xlabel("taken for")
+    axes.set_ylabel("is")
+    axes.set_title(title)
+    for place in np.argwhere(matrix) if K <= 30 else ():
+        row, column = place.tolist()
+        colour = "white" if shares[row, column] > 0.4 else "black" if row == column else "#be001e"
+        axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", fontsize=size, color=colour)
+    ticks = (0, 0.01, 0.05, 0.2, 0.5, 1)
+    bar = figure.colorbar(image, shrink=0.8, ticks=np.sqrt(ticks), label="share of the row")
+    bar.ax.set_yticklabels(f"{100 * tick:g} %" for tick in ticks)
+    figure.savefig(path, format="png", dpi=110)
+
+
 def save_report(
     history: Mapping[str, Sequence[float]],
     path: str | os.PathLike,
@@ -54,6 +91,7 @@ def save_report(
     predictions: np.ndarray | None = None,
     classes: Sequence[str] | None = None,
     title: str = "",
+    phases: Mapping[str, int] | None = None,
 ) -> None:
     """Curves, and below them the grid of `save_predictions` if there are images, as one PNG file."""
     curves = [name for name in ("loss", "accuracy") if name in history or f"val_{name}" in history]
@@ -69,7 +107,7 @@ def save_report(
     if title:
         figure.suptitle(title)
     if curves:
-        _draw_curves(areas.pop(0), history, curves)
+        _draw_curves(areas.pop(0), history, curves, phases or {})
     if samples:
         shown = np.asarray(predictions)
         shown = shown.argmax(axis=1) if shown.ndim == 2 else shown
@@ -88,7 +126,9 @@ def _new_figure(size: tuple[float, float]) -> Any:
     return figure
 
 
-def _draw_curves(area: Any, history: Mapping[str, Sequence[float]], curves: list[str]) -> None:
+def _draw_curves(
+    area: Any, history: Mapping[str, Sequence[float]], curves: list[str], phases: Mapping[str, int]
+) -> None:
     for axes, name in zip(np.atleast_1d(area.subplots(1, len(curves))), curves, strict=True):
         for key, label in ((name, "training"), (f"val_{name}", "validation")):
             if values := history.get(key):
@@ -97,6 +137,13 @@ def _draw_curves(area: Any, history: Mapping[str, Sequence[float]], curves: list
         axes.set_ylabel(name)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
+        end = 0.5
+        for number, (phase, epochs) in enumerate(phases.items()):
+            if number:
+                axes.axvline(end, color="grey", linestyle="--", linewidth=1)
+            where = {"xy": (end + epochs / 2, 1.01), "xycoords": ("data", "axes fraction")}
+            axes.annotate(phase, **where, ha="center", fontsize=8, color="grey")
+            end += epochs
         axes.legend()
 
 

@@ -1,4 +1,4 @@
-"""The progress of one epoch on the terminal: a tqdm bar with loss and images/s, or a plain line.
+"""The progress of one pass over images on the terminal: a tqdm bar with loss and images/s, or a plain line.
 It must never influence training, nor need tqdm."""
 
 import sys
@@ -7,9 +7,9 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Shows `update`s and at `close` the metrics of the whole epoch."""
+    """Shows `update`s and at `close` the metrics of the whole epoch; there is no loss where nothing is trained."""
 
-    def update(self, images: int, loss: float) -> None: ...
+    def update(self, images: int, loss: float | None = None) -> None: ...
 
     def close(self, logs: dict[str, float] | None = None) -> None: ...
 
@@ -26,7 +26,7 @@ def epoch_progress(title: str, images: int, done: int, show: bool) -> Progress:
 
 
 class _Silent:
-    def update(self, images: int, loss: float) -> None:
+    def update(self, images: int, loss: float | None = None) -> None:
         pass
 
     def close(self, logs: dict[str, float] | None = None) -> None:
@@ -37,8 +37,9 @@ class _Bar:
     def __init__(self, bar) -> None:
         self._bar = bar
 
-    def update(self, images: int, loss: float) -> None:
-        self._bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+    def update(self, images: int, loss: float | None = None) -> None:
+        if loss is not None:
+            self._bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
         self._bar.update(images)
 
     def close(self, logs: dict[str, float] | None = None) -> None:
@@ -51,7 +52,7 @@ class _Line:
     def __init__(self, title: str) -> None:
         self._title, self._images, self._start = title, 0, time.perf_counter()
 
-    def update(self, images: int, loss: float) -> None:
+    def update(self, images: int, loss: float | None = None) -> None:
         self._images += images
 
     def close(self, logs: dict[str, float] | None = None) -> None:

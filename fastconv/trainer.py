@@ -2,22 +2,22 @@
 A step must never be half done: weights, statistics and random states are those before it, or after it."""
 
 import math
-import os
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from .callbacks import Callback
-from .checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
+from .checkpoint import save_checkpoint
+from .distributed import Communicator
+from .distributed.data_parallel import DataParallel, nothing_like, scaled
 from .formats.atomic import FileLayer
-from .formats.errors import FormatError
 from .formats.files import PathType
 from .interrupts import InterruptGuard
 from .layers.base import Layer, Parameter
 from .optim import Optimizer
 from .progress import epoch_progress
+from .resuming import resume_from, state_of
 from .training_data import Source, Transform, count_correct, validation_source
 from .training_state import History, Position, RandomStates, Settings
 
@@ -30,16 +30,35 @@ class Trainer:
     `seed` decides the order of the samples, the random transforms, and the dropout of layers that were given
     no generator of their own. The same seed, data and first weights give the same bits, with any number of
     threads. `model` trains as it is set: layers after `eval()` stay frozen in that sense.
+
+    With `communicator`, as `fastconv.distributed.world()` gives it, the ranks of a job train together: each is
+    given all of the data and computes its part of every batch, whose size stays that of all of them, for a loss
+    that is a mean over samples. Without it a process trains alone. With `synchronise_batch_norm` batch norm
+    normalises by the batches of all ranks, as one process would; else each rank by its own part, and rank 0's
+    running statistics are kept. Transforms and dropout draw from the seed, the step and the rank.
     """
 
-    def __init__(self, model: Layer, optimizer: Optimizer, loss: Any, *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        model: Layer,
+        optimizer: Optimizer,
+        loss: Any,
+        *,
+        seed: int = 0,
+        communicator: Communicator | None = None,
+        synchronise_batch_norm: bool = False,
+    ) -> None:
         if not isinstance(model, Layer):
             raise TypeError(f"Trainer: model must be a Layer, got {type(model).__name__}")
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"Trainer: optimizer must be an Optimizer, got {type(optimizer).__name__}")
         if not callable(getattr(loss, "forward", None)):
             raise TypeError(f"Trainer: loss must have forward(prediction, target), got {loss!r}")
+        if communicator is not None and not isinstance(communicator, Communicator):
+            raise TypeError(f"Trainer: communicator must be a fastconv.distributed.Communicator, got {communicator!r}")
         self.model, self.optimizer, self.loss, self.seed = model, optimizer, loss, seed
+        self.communicator = Communicator() if communicator is None else communicator
+        self._ranks = DataParallel(self.communicator, model, optimizer, bool(synchronise_batch_norm))
         self.random = RandomStates(model, seed)
         self.position = Position()
         self.history = History()
@@ -86,8 +105,8 @@ class Trainer:
         `validation_data` is (x, y) or a data set. `transform(x, generator)` changes each training batch.
         `resume` is a checkpoint, or a folder of them: training goes on from there as if it had never stopped,
         given the same data and arguments; of a folder the newest that is whole is taken. Without `resume` a
-        new training of the present weights begins. A loss that is not finite raises FloatingPointError; the
-        weights are then those before that step. So they are after Ctrl-C, or those after it.
+        new training of the present weights begins, with several ranks of rank 0's. A loss that is not finite raises
+        FloatingPointError; the weights are then those before that step. So they are after Ctrl-C, or those after it.
         """
         source = Source("Trainer.fit", x, y, transform)
         validation = validation_source(validation_data)
@@ -95,14 +114,18 @@ class Trainer:
         settings = Settings(len(source), _count("batch_size", batch_size, 1), bool(shuffle), bool(drop_last))
         if settings.batches == 0:
             raise ValueError(f"Trainer.fit: no batch of {batch_size} in {len(source)} samples")
+        if batch_size < self.communicator.size:
+            raise ValueError(f"Trainer.fit: no batch of {batch_size} for {self.communicator.size} ranks")
         self._parameters = [*self.model.parameters(), *self.optimizer.parameters()]
         self._buffers = [array for _, array in self.model.named_buffers()]
         self._callbacks = _in_order(callbacks)
         self._settings = settings
         self.position, self.history, self._stopped = Position(), History(), False
         self.resumed = resume is not None
+        self._ranks.begin({**settings.state_dict(), "epochs": epochs, "seed": self.seed})
         if resume is not None:
-            self._resume(resume)
+            resume_from(self, resume)
+        progress = progress and self.communicator.rank == 0
         with self._guard:
             for callback in self._callbacks:
                 callback.on_train_begin(self)
@@ -129,6 +152,7 @@ class Trainer:
                 for callback in self._callbacks:
                     callback.on_step_end(self, running)
             logs = position.metrics()
+            self._ranks.share_statistics()
             if validation is not None:
                 measured = self._evaluate(validation, settings.batch_size)
                 logs |= {f"val_{name}": value for name, value in measured.items()}
@@ -147,26 +171,50 @@ class Trainer:
         before = self.random.state(), [array.copy() for array in self._buffers]
         try:
             self._forget_gradients()
-            x, target = source.batch(indices, self.random.transform)
-            prediction, back = self.model.forward(x)
-            value, gradient = self.loss.forward(prediction, target)
-            if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"Trainer.fit: the loss is {value} in epoch {self.epoch + 1}, step {self.step + 1} "
-                    f"(learning rate {self.optimizer.param_groups[0]['lr']:g}); the weights are those before "
-                    "this step, and the checkpoints are untouched"
-                )
-            back(gradient, needs_input=False)
-            correct = count_correct(prediction, target)
+            with self._ranks.reducing():
+                value, correct = self._gradients(source, indices)
+            self._require_finite(value)
             with self._guard.hold():
                 self.optimizer.step()
-                position.advance(value, len(x), correct)
+                position.advance(value, len(indices), correct)
                 done = True
         except BaseException:
             if not done:
                 with self._guard.hold():
                     self._undo(*before)
             raise
+
+    def _gradients(self, source: Source, indices: np.ndarray) -> tuple[float, int | None]:
+        """(loss, number of right answers) of the batch; of several ranks each computes its part of it."""
+        ranks = self._ranks
+        mine = ranks.part(indices)
+        if not ranks.alone:
+            self.random.begin_step(self.seed, self.step, self.communicator.rank)
+        value, correct = 0.0, None
+        if ranks.takes_part(len(mine)):
+            x, target = source.batch(mine if len(mine) else indices[:1], self.random.transform)
+            x, target = x[: len(mine)], target[: len(mine)]
+            prediction, back = self.model.forward(x)
+            gradient = nothing_like(prediction)
+            if len(mine):
+                value, gradient = self.loss.forward(prediction, target)
+                correct = count_correct(prediction, target)
+            if ranks.alone:
+                self._require_finite(value)
+            else:
+                gradient = scaled(gradient, len(mine) / len(indices))
+            # The other ranks wait for sums that this back is a part of, whatever the loss is here.
+            with np.errstate(all=None if math.isfinite(value) else "ignore"):
+                back(gradient, needs_input=False)
+        return ranks.finish(value, len(mine), correct, len(indices))
+
+    def _require_finite(self, value: float) -> None:
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"Trainer.fit: the loss is {value} in epoch {self.epoch + 1}, step {self.step + 1} "
+                f"(learning rate {self.optimizer.param_groups[0]['lr']:g}); the weights are those before "
+                "this step, and the checkpoints are untouched"
+            )
 
     def _undo(self, random: dict[str, Any], buffers: list[np.ndarray]) -> None:
         self.random.load(random)
@@ -181,17 +229,22 @@ class Trainer:
     def evaluate(self, x: Any, y: Any = None, batch_size: int = 256) -> dict[str, float]:
         """{"loss": mean over the samples, "accuracy": share of right classes} of inference.
 
-        Accuracy is there where predictions are (N, K) and targets integers (N,).
+        Accuracy is there where predictions are (N, K) and targets integers (N,). With several ranks all call
+        it, and each computes a part.
         """
+        self._ranks.share_statistics()
         return self._evaluate(Source("Trainer.evaluate", x, y), _count("batch_size", batch_size, 1))
 
     def _evaluate(self, source: Source, batch_size: int) -> dict[str, float]:
-        position = Position()
-        for start in range(0, len(source), batch_size):
-            inputs, target = source.batch(np.arange(start, min(start + batch_size, len(source))))
+        position, mine = Position(), self._ranks.part(np.arange(len(source)))
+        for start in range(0, len(mine), batch_size):
+            inputs, target = source.batch(mine[start : start + batch_size])
             prediction = self.model(inputs)
             value, _ = self.loss.forward(prediction, target)
             position.advance(value, len(inputs), count_correct(prediction, target))
+        position.loss_sum, position.seen, position.correct = self._ranks.total(
+            (position.loss_sum, position.seen, position.correct)
+        )
         return position.metrics()
 
     def predict(self, x: Any, batch_size: int = 256) -> np.ndarray | tuple[np.ndarray, ...]:
@@ -210,73 +263,16 @@ class Trainer:
         return results if len(results) > 1 else results[0]
 
     def save(self, path: PathType, *, files: FileLayer | None = None) -> None:
-        """Write a checkpoint atomically; FloatingPointError, and no file, if a weight is not finite."""
+        """Write a checkpoint atomically; FloatingPointError, and no file, if a weight is not finite.
+
+        Of several ranks rank 0 writes it, and the others do nothing.
+        """
+        if self.communicator.rank != 0:
+            return
         for name, parameter in self.model.named_parameters():
             if not np.isfinite(parameter.data).all():
                 raise FloatingPointError(f"Trainer.save: {name} has values that are not finite; nothing was written")
-        save_checkpoint(path, self._state(copy=False), files)
-
-    def _state(self, copy: bool) -> dict[str, Any]:
-        if self._settings is None:
-            raise ValueError("Trainer.save: nothing was trained yet")
-        callbacks = [(type(callback).__name__, callback.state_dict()) for callback in self._callbacks]
-        return {
-            "model": self.model.state_dict(copy=copy),
-            "optimizer": [type(self.optimizer).__name__, self.optimizer.state_dict(copy=copy)],
-            "callbacks": [[name, state] for name, state in callbacks if state],
-            "random": self.random.state(),
-            "position": self.position.state_dict(),
-            "settings": self._settings.state_dict(),
-            "history": {name: list(values) for name, values in self.history.items()},
-            "stopped": self._stopped,
-        }
-
-    def _resume(self, path: PathType) -> None:
-        """Take the state of a checkpoint, or of the newest whole one in a folder; all of it or nothing."""
-        if not os.path.isdir(path):
-            return self._load(load_checkpoint(path), path)
-        found = list_checkpoints(path)
-        if not found:
-            raise FileNotFoundError(f"Trainer.fit: no checkpoint in {os.fsdecode(path)}")
-        for _, name in reversed(found):
-            try:
-                state = load_checkpoint(name)
-            except FormatError as error:
-                if name == found[0][1]:
-                    raise
-                warnings.warn(f"a damaged checkpoint is passed over: {error}", RuntimeWarning, stacklevel=3)
-            else:
-                return self._load(state, name)
-
-    def _load(self, state: dict[str, Any], path: PathType) -> None:
-        before = self._state(copy=True)
-        try:
-            self._apply(state)
-        except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
-            self._apply(before)
-            raise FormatError(path, None, repr(error), "the state of a training") from None
-        except BaseException:
-            self._apply(before)
-            raise
-
-    def _apply(self, state: dict[str, Any]) -> None:
-        kind = type(self.optimizer).__name__
-        saved = state["callbacks"]
-        stateful = [callback for callback in self._callbacks if callback.state_dict()]
-        if [name for name, _ in saved] != [type(callback).__name__ for callback in stateful]:
-            names = ", ".join(name for name, _ in saved) or "none"
-            raise ValueError(f"Trainer.fit: the checkpoint was written with the callbacks: {names}")
-        if state["optimizer"][0] != kind:
-            raise ValueError(f"Trainer.fit: the checkpoint is of {state['optimizer'][0]}, not {kind}")
-        self._settings.require(state["settings"])
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"][1])
-        for callback, (_, values) in zip(stateful, saved, strict=True):
-            callback.load_state_dict(values)
-        self.random.load(state["random"])
-        self.position.load_state_dict(state["position"], self._settings)
-        self.history = History({str(name): list(values) for name, values in state["history"].items()})
-        self._stopped = bool(state["stopped"])
+        save_checkpoint(path, state_of(self, copy=False), files)
 
 
 def _in_order(callbacks: Iterable[Callback]) -> list[Callback]:

@@ -139,6 +139,14 @@ class RandomStates:
         """{name: state of the bit generator}, independent of what is drawn later."""
         return {name: generator.bit_generator.state for name, generator in self._generators().items()}
 
+    def begin_step(self, seed: int, step: int, rank: int) -> None:
+        """For one of several ranks: what is drawn in a step follows from these three, so that ranks draw different
+        numbers and a checkpoint of rank 0 is enough. The order of the samples stays one for all."""
+        generators = [generator for name, generator in self._generators().items() if name != "order"]
+        seeds = np.random.SeedSequence(seed, spawn_key=(step, rank)).spawn(len(generators))
+        for generator, own in zip(generators, seeds, strict=True):
+            generator.bit_generator.state = type(generator.bit_generator)(own).state
+
     def load(self, saved: Mapping[str, Any]) -> None:
         """Set all generators; ValueError if the names or kinds of generators differ."""
         generators = self._generators()

@@ -8,6 +8,7 @@ from fastconv.callbacks import EarlyStopping, LearningRate
 from fastconv.data import Compose, RandomCrop, RandomHorizontalFlip
 from fastconv.losses import CrossEntropyLoss
 from fastconv.optim import SGD, Adam, AdamW
+from fastconv.resuming import state_of
 from fastconv.schedules import CosineAnnealingLR, OneCycleLR
 from fastconv.trainer import Trainer
 
@@ -45,7 +46,7 @@ def run(trainer, callbacks, epochs=4, resume=None, **settings):
 
 def assert_same(one, two):
     """Two trainers are in the same state, to the bit."""
-    assert_same_tree(one._state(copy=False), two._state(copy=False))
+    assert_same_tree(state_of(one, copy=False), state_of(two, copy=False))
 
 
 def assert_same_tree(one, two, path=""):

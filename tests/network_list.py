@@ -29,6 +29,11 @@ def built(name: str, classes: int, *, small_head: bool = False) -> L.Layer:
     if small_head and name in VGG:
         generator = np.random.default_rng(1)
         model = L.Sequential(*model[:3], L.Linear(512 * 7 * 7, classes, generator=generator))
+    return without_dropout(model)
+
+
+def without_dropout(model: L.Layer) -> L.Layer:
+    """The model, whose training then draws no random numbers."""
     for _, layer in model.named_layers():
         if isinstance(layer, L.Dropout):
             layer.p = 0.0

@@ -1,8 +1,10 @@
 """Starting Python processes with a time limit and this folder on the path, and reading what they print."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import fastconv
@@ -29,3 +31,17 @@ def run(code: str, *arguments: str, seconds: float = 60, expect: int | None = 0,
     if expect is not None and done.returncode != expect:
         raise AssertionError(f"ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
     return done
+
+
+def interrupted(arguments: list, folder: Path, checkpoints: Path) -> str:
+    """Runs the command `fastconv` in a folder, sends it Ctrl-C when it has written a checkpoint; its stderr."""
+    line = [sys.executable, "-m", "fastconv", *map(str, arguments)]
+    process = subprocess.Popen(line, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    before, end = set(checkpoints.glob("*.safetensors")), time.monotonic() + 60
+    while set(checkpoints.glob("*.safetensors")) <= before:
+        assert process.poll() is None and time.monotonic() < end, process.communicate()
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    return errors

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from fastconv.plots import save_curves, save_predictions, save_report
+from fastconv.plots import save_confusion, save_curves, save_predictions, save_report
 
 PIL_Image = pytest.importorskip("PIL.Image")
 pytest.importorskip("matplotlib")
@@ -24,6 +24,28 @@ def test_curves(tmp_path):
     save_curves({"loss": [1.0]}, tmp_path / "b.png")
     assert pixels(tmp_path / "a.png").std() > 0 and pixels(tmp_path / "b.png").std() > 0
     assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_curves_of_two_trainings_are_marked(tmp_path):
+    save_curves(HISTORY, tmp_path / "one.png")
+    save_curves(HISTORY, tmp_path / "two.png", phases={"head": 2, "fine-tuning": 1})
+    assert pixels(tmp_path / "one.png").tobytes() != pixels(tmp_path / "two.png").tobytes()
+
+
+@pytest.mark.parametrize("classes", [2, 5, 40])
+def test_confusion(tmp_path, classes):
+    right, path = 7 * np.eye(classes, dtype=int), tmp_path / "a.png"
+    right[-1] = 0  # a class without pictures
+    names = [f"a class of a long name, {number}" for number in range(classes)]
+    save_confusion(right, names, path, title="all right")
+    picture = pixels(path).astype(int)
+    assert min(picture.shape[:2]) > 300 and (picture[..., 2] > picture[..., 0] + 100).any()
+    red = right.copy()
+    red[0, 1] = 1
+    save_confusion(red, names, path)
+    assert ((pixels(path)[..., 0] > 180) & (pixels(path)[..., 1] < 90)).any() == (classes <= 30)
+    with pytest.raises(ValueError, match=r"must be \(3, 3\) for 3 classes"):
+        save_confusion(np.eye(2), ["a", "b", "c"], path)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fastconv import functional, reference
+from fastconv import functional, load, reference
 from fastconv.data import load_digits
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +35,7 @@ def test_the_two_commands():
 
 
 def test_the_tour_runs(tmp_path):
-    tour, _ = blocks("python")
+    tour = blocks("python")[0]
     assert len([line for line in tour.splitlines() if line.strip()]) <= 20
     command = [sys.executable, "-W", "error", "-c", tour]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
@@ -45,7 +45,7 @@ def test_the_tour_runs(tmp_path):
 
 def test_a_net_of_ones_own_runs_before_and_after_its_one_import(capsys):
     """In plain NumPy and on fastconv: at most 30 lines, 97 % of the test digits, the same answers but for rounding."""
-    _, net = blocks("python")
+    net = blocks("python")[1]
     assert len([line for line in net.splitlines() if line.strip()]) <= 30
     (line,) = [line for line in net.splitlines() if "fastconv.reference" in line]
     answers = []
@@ -57,6 +57,21 @@ def test_a_net_of_ones_own_runs_before_and_after_its_one_import(capsys):
         answers.append(namespace["forward"](test_x)[0].argmax(1))
     assert namespace["conv2d"] is functional.conv2d
     assert (answers[0] == answers[1]).mean() >= 0.99
+
+
+def test_transfer_learning_as_it_stands(tmp_path):
+    """With trained weights and real pictures, where they are installed."""
+    from textures import CLASSES, write_textures
+    from trained_files import MOBILENET_V2, installed
+
+    (code,) = [block for block in blocks("python") if "transfer" in block]
+    (tmp_path / MOBILENET_V2).symlink_to(installed(MOBILENET_V2))
+    write_textures(tmp_path / "pictures", 6)
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert ast.literal_eval(done.stdout)["accuracy"] >= 0.75
+    assert load(tmp_path / "model.safetensors").labels == tuple(sorted(CLASSES))
 
 
 def test_the_five_functions():

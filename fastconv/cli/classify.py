@@ -7,21 +7,15 @@ from typing import Any
 import numpy as np
 
 from .. import functional as F
-from .. import models, plots
-from ..data import CAFFE, IMAGENET, Preprocess, load_labels
+from .. import plots
+from ..data import Preprocess, load_labels
 from ..layers import Layer
 from .errors import UserError, as_user_errors, require
 from .options import add_threads, apply_threads, whole
-from .pictures import add_files, names_of, open_model, read, results, write_json
+from .pictures import add_files, names_of, read, results, write_json
+from .trained import add_model, open_classifier, preprocess_of
 
 _SUFFIX = "classes"
-_PREPROCESS = {"imagenet": IMAGENET, "caffe": CAFFE}
-# Networks whose published weights are a file of arrays alone, which does not say what network they are of.
-_NETWORKS = tuple(
-    name
-    for name in models.__all__
-    if name.startswith(("alexnet", "densenet", "mobilenet", "resnet", "squeezenet", "vgg"))
-)
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -32,22 +26,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         description="Prints the classes that a network finds most probable, and writes NAME-"
         f"{_SUFFIX}.png with the picture and their probabilities.",
     )
-    parser.add_argument(
-        "--model", metavar="FILE", required=True, help="a model that fastconv.save wrote, a .cfg, or a state dict"
-    )
-    parser.add_argument("--weights", metavar="FILE", help="the weights of a .cfg")
-    parser.add_argument(
-        "--network",
-        choices=_NETWORKS,
-        metavar="NAME",
-        help="the network of a state dict (.pth or .safetensors) for ImageNet, such as mobilenet_v2 or resnet50",
-    )
-    parser.add_argument(
-        "--preprocess",
-        choices=tuple(_PREPROCESS),
-        help="how pictures become the input, where the model does not say it: as torchvision's networks (imagenet), or "
-        "BGR without scaling (caffe)",
-    )
+    add_model(parser)
     parser.add_argument("--top", type=whole(1), default=5, metavar="N", help="how many classes (default: 5)")
     add_files(parser, _SUFFIX)
     add_threads(parser)
@@ -58,8 +37,8 @@ def run(args: argparse.Namespace) -> int:
     """Classify, print, write."""
     require("PIL", *(() if args.no_picture else ("matplotlib",)))
     apply_threads(args)
-    model = _open(args)
-    preprocess = _preprocess(args, model)
+    model = open_classifier(args)
+    preprocess = preprocess_of(args, model)
     print(f"{args.model}: {preprocess.describe()}")
     paths = results(args.pictures, args.out, _SUFFIX) if not args.no_picture else []
     record = []
@@ -80,27 +59,6 @@ def run(args: argparse.Namespace) -> int:
             print(f"  wrote {paths[number]}")
     write_json(args.json, record)
     return 0
-
-
-def _open(args: argparse.Namespace) -> Layer:
-    if args.network is None:
-        if args.model.lower().endswith((".pth", ".pt")):
-            raise UserError(f"{args.model} holds weights alone: say with --network which network they are of")
-        return open_model(args.model, args.weights)
-    if args.weights is not None:
-        raise UserError("--weights goes with a .cfg, not with --network")
-    with as_user_errors("cannot open the model", ValueError):
-        model = getattr(models, args.network)(weights=args.model)
-    model.preprocess = IMAGENET
-    return model
-
-
-def _preprocess(args: argparse.Namespace, model: Layer) -> Preprocess:
-    if args.preprocess is not None:
-        return _PREPROCESS[args.preprocess]
-    if model.preprocess is None:
-        raise UserError(f"{args.model} does not say how pictures become its input: give --preprocess")
-    return model.preprocess
 
 
 def _probabilities(name: str, model: Layer, preprocess: Preprocess, picture: np.ndarray) -> np.ndarray:

@@ -49,7 +49,8 @@ class StopOnInterrupt(Callback):
         self._wanted = True
 
     def on_step_end(self, trainer: Any, logs: dict[str, float]) -> None:
-        if self._wanted:
+        # With several ranks the signal reaches them in different steps: they stop in one.
+        if trainer.communicator.any(self._wanted):
             path = checkpoint_path(self.folder, trainer.step)
             trainer.save(path)
             self.saved = Path(path)

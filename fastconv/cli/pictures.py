@@ -16,6 +16,13 @@ from ..formats.open_model import load
 from ..layers import Layer
 from .errors import UserError, as_user_errors
 
+# Files without an architecture, by their suffix, and what to do about it.
+_WEIGHTS_ALONE = {
+    ".weights": "give it as --weights, with the .cfg that describes its network",
+    ".pth": "say with classify's or finetune's --network which network they are of, or save that with fastconv.save",
+}
+_WEIGHTS_ALONE[".pt"] = _WEIGHTS_ALONE[".pth"]
+
 
 def add_files(parser: argparse.ArgumentParser, suffix: str) -> None:
     """The pictures, and where results go."""
@@ -35,6 +42,8 @@ def add_files(parser: argparse.ArgumentParser, suffix: str) -> None:
 
 def open_model(path: str, weights: str | None = None) -> Layer:
     """The model of a file, as one line of error where it is none; weights that are NaN are said on stderr."""
+    if kind := _WEIGHTS_ALONE.get(Path(path).suffix.lower()):
+        raise UserError(f"{path} holds weights alone: {kind}")
     with warnings.catch_warnings(), as_user_errors("cannot open the model", TypeError):
         warnings.simplefilter("error", RuntimeWarning)
         try:

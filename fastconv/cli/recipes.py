@@ -1,12 +1,14 @@
-"""How `fastconv train` trains: defaults by the size of the pictures, optimizers and schedules by name.
+"""How the commands train: options, defaults by the size of the pictures, optimizers and schedules by name.
 The tables are closed: a name that is not in them is an error of usage, never looked up anywhere else."""
 
+import argparse
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from .. import optim, schedules
 from ..data import Compose, RandomCrop, RandomHorizontalFlip
+from .options import real, whole
 
 OPTIMIZERS: dict[str, Callable[..., Any]] = {
     "adam": optim.Adam,
@@ -89,3 +91,33 @@ AUGMENTATIONS: dict[str, Callable[[int, int], Any]] = {
 def make_transform(recipe: Recipe, size: tuple[int, int]) -> Any:
     """The random changes of the training pictures of `size` (H, W); None for none."""
     return Compose(AUGMENTATIONS[name](*size) for name in recipe.augment) if recipe.augment else None
+
+
+def add_recipe(parser: argparse._ArgumentGroup) -> None:
+    """The options of a recipe but for its model, and the seed; `chosen` obeys them."""
+    parser.add_argument("--epochs", type=whole(1), metavar="N")
+    parser.add_argument("--batch-size", type=whole(1), metavar="N")
+    parser.add_argument("--lr", type=real(0, open_low=True), metavar="RATE", help="learning rate at its highest")
+    parser.add_argument("--optimizer", choices=tuple(OPTIMIZERS))
+    parser.add_argument("--schedule", choices=tuple(SCHEDULES), help="how the rate changes from batch to batch")
+    parser.add_argument("--weight-decay", type=real(0), metavar="X")
+    parser.add_argument("--label-smoothing", type=real(0, 1), metavar="X")
+    parser.add_argument("--augment", nargs="*", choices=tuple(AUGMENTATIONS), help="random changes of the pictures")
+    parser.add_argument(
+        "--seed", type=whole(0), default=0, metavar="N", help="of weights, order and changes (default: 0)"
+    )
+
+
+def chosen(args: argparse.Namespace, default: Recipe) -> Recipe:
+    """The default with what was given in its place."""
+    given = {field.name: getattr(args, field.name) for field in fields(Recipe) if field.name != "model"}
+    given["augment"] = None if args.augment is None else tuple(dict.fromkeys(args.augment))
+    return replace(default, **{name: value for name, value in given.items() if value is not None})
+
+
+def describe(recipe: Recipe) -> str:
+    """The recipe in one line."""
+    line = f"{recipe.epochs} epochs, batches of {recipe.batch_size}, {recipe.optimizer}, rate {recipe.lr:g} "
+    line += f"({recipe.schedule})" + "".join(f", {name}" for name in recipe.augment)
+    line += f", weight decay {recipe.weight_decay:g}" if recipe.weight_decay else ""
+    return line + (f", label smoothing {recipe.label_smoothing:g}" if recipe.label_smoothing else "")

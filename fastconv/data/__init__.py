@@ -8,6 +8,7 @@ from .folder import PictureFolder, load_picture_folder, read_picture
 from .idx import load_idx_folder, read_idx
 from .labels import LABELS, load_labels
 from .preprocess import CAFFE, IMAGENET, Preprocess
+from .preprocessed import Preprocessed
 from .recognise import load
 from .split import Split, stratified_split
 from .transforms import CenterCrop, Compose, Normalize, RandomCrop, RandomHorizontalFlip, channel_mean_std
@@ -23,6 +24,7 @@ __all__ = [
     "Normalize",
     "PictureFolder",
     "Preprocess",
+    "Preprocessed",
     "RandomCrop",
     "RandomHorizontalFlip",
     "Split",

@@ -16,14 +16,16 @@ class Parameter:
     """Weights `data` that training changes, and their gradient `grad` (None: nothing was added yet).
 
     Where `requires_grad` is False gradients are neither computed nor added. `version` counts the changes of
-    `data` in place, so that a gradient is never taken with weights other than those of the forward pass.
+    `data` in place, so that a gradient is never taken with weights other than those of the forward pass. Where
+    `receiver` is set it is called with what layers add, in place of adding it: for sums over several processes.
     """
 
-    __slots__ = ("data", "grad", "requires_grad", "version")
+    __slots__ = ("data", "grad", "receiver", "requires_grad", "version")
 
     def __init__(self, data: np.ndarray, requires_grad: bool = True) -> None:
         self.data = data
         self.grad: np.ndarray | None = None
+        self.receiver: Callable[[np.ndarray], None] | None = None
         self.requires_grad = requires_grad
         self.version = 0
 
@@ -34,7 +36,9 @@ class Parameter:
         """Add `gradient`, a new array which then belongs to the parameter; None adds nothing."""
         if gradient is None or not self.requires_grad:
             return
-        if self.grad is None:
+        if self.receiver is not None:
+            self.receiver(gradient)
+        elif self.grad is None:
             self.grad = gradient
         else:
             self.grad += gradient

@@ -73,7 +73,7 @@ class Graph(Layer):
 
     @property
     def order(self) -> tuple[Node, ...]:
-        """The nodes that an output depends on, each after those it reads."""
+        """The nodes that an output depends on, each after those that it reads."""
         return self._order
 
     @property

@@ -7,6 +7,7 @@ import numpy as np
 
 from .. import functional as F
 from . import _arguments as read
+from ._synchronised import finish_gradient, normalise, over_ranks
 from .base import Back, Layer, Parameter
 from .initial import filled
 
@@ -69,10 +70,15 @@ class _BatchNorm(Layer):
     def forward(self, x: np.ndarray, *, relu: bool = False) -> tuple[np.ndarray, Back]:
         self._require_channels(x)
         by_batch = self.training or not self.track_running_stats
+        allreduce = over_ranks() if by_batch else None
         if by_batch:
-            y, mean, var = F.batch_norm_train(x, *self._affine(), eps=self.eps, relu=relu)
+            if allreduce is not None:
+                y, mean, var, count = normalise(np.asarray(x), self._affine(), self.eps, relu, allreduce)
+            else:
+                y, mean, var = F.batch_norm_train(x, *self._affine(), eps=self.eps, relu=relu)
+                count = y.size // self.num_features
             if self.training and self.track_running_stats:
-                self._track(mean, var, y.size // self.num_features)
+                self._track(mean, var, count)
         else:
             # Copies, because a later forward may move the statistics before back is called.
             mean, var = self.running_mean.copy(), self.running_var.copy()
@@ -86,9 +92,13 @@ class _BatchNorm(Layer):
             scale = shift = None
             if weight is not None:
                 scale, shift = weight.require_version(versions[0]), bias.require_version(versions[1])
+            constant = not by_batch or allreduce is not None
             dx, dweight, dbias = F.batch_norm_backward(
-                dy, x, mean, var, scale, shift, eps=self.eps, training=by_batch, relu=relu, out=out
+                dy, x, mean, var, scale, shift, eps=self.eps, training=not constant, relu=relu, out=out
             )
+            if allreduce is not None and needs_input:
+                sums = dweight, dbias
+                finish_gradient(dx, x, mean, var, scale, sums, self.eps, count, allreduce)
             if weight is not None:
                 weight.add_gradient(dweight)
                 bias.add_gradient(dbias)

@@ -3,15 +3,12 @@
 import csv
 import gzip
 import re
-import signal
 import struct
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
 from PIL import Image
+from processes import interrupted
 
 import fastconv
 
@@ -57,18 +54,7 @@ def test_resumed_equals_uninterrupted(command, tmp_path):
 
 
 def stop_after_a_checkpoint(arguments, folder):
-    """Run a training and send it Ctrl-C when it has written a checkpoint; its stderr."""
-    line = [sys.executable, "-m", "fastconv", *map(str, arguments)]
-    process = subprocess.Popen(line, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    checkpoints = folder / arguments[arguments.index("--out") + 1] / "checkpoints"
-    before, end = set(checkpoints.glob("*.safetensors")), time.monotonic() + 60
-    while set(checkpoints.glob("*.safetensors")) <= before:
-        assert process.poll() is None and time.monotonic() < end
-        time.sleep(0.002)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
-    return errors
+    return interrupted(arguments, folder, folder / arguments[arguments.index("--out") + 1] / "checkpoints")
 
 
 def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(command, tmp_path):

