@@ -14,6 +14,7 @@ import rank_training
 import fastconv
 from fastconv.checkpoint import list_checkpoints
 
+PROGRAM = Path(__file__).parents[1] / "rank_failures.py"
 TRAIN = ("-m", "fastconv", "train", "digits", "--model", "small", "--no-progress", "--batch-size", "64")
 
 
@@ -48,23 +49,37 @@ def test_the_same_number_of_ranks_gives_the_same_bits(ranks, tmp_path):
         np.testing.assert_array_equal(one[name], two[name], err_msg=name)
 
 
-@pytest.mark.parametrize("how", ["raise", "kill"])
+@pytest.mark.parametrize("how", ["raise", "kill", "exit"])
 def test_a_rank_that_fails_ends_the_job(start, how):
     began = time.monotonic()
-    process = start(2, Path(__file__).parents[1] / "rank_failures.py", how)
-    _, errors = process.communicate(timeout=20)
+    process = start(2, PROGRAM, how)
+    output, errors = process.communicate(timeout=20)
     assert process.returncode != 0
     assert time.monotonic() - began < 15
     if how == "raise":
         assert "LookupError: something is missing here" in errors
         assert "rank 1 of 2 failed, the job ends" in errors
+    elif how == "exit":
+        assert process.returncode == 7
+        assert "rank 1 of 2 exits during training, the job ends: 7" in errors
+    else:
+        assert re.search("killed|signal 9", output + errors, re.IGNORECASE)  # the launcher says so
 
 
 def test_ranks_with_different_data_are_told(start):
-    process = start(2, Path(__file__).parents[1] / "rank_failures.py", "differ")
+    """By the rank that differs, once: the other only cannot go on, and leaves it the word."""
+    process = start(2, PROGRAM, "differ")
     _, errors = process.communicate(timeout=20)
     assert process.returncode != 0
-    assert "rank 1 differs from rank 0 in samples" in errors
+    assert errors.count("rank 1 differs from rank 0 in samples") == errors.count("Traceback") == 1
+
+
+def test_a_rank_waits_for_nobody_whose_error_was_caught(start):
+    """The other goes on without the training: then this one ends the job."""
+    process = start(2, PROGRAM, "catch")
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert "rank 0 of 2 failed, the job ends" in errors and "RankError: rank 1 of 2 failed: ValueError" in errors
 
 
 def rank_of(number, launcher):
