@@ -32,6 +32,8 @@ def test_the_weights_are_those_of_one_process(ranks, tmp_path, monkeypatch, opti
     for n in numbers:
         assert ranks(n, "rank_training.py", optimizer, kind, n) == f"ranks {n}\n"
         found = np.load(f"{n}.npz")
+        assert sorted(map(str, Path().glob(f"{n}-rank*"))) == [f"{n}-rank0-checkpoints", f"{n}-rank0.csv"]
+        assert list_checkpoints(f"{n}-rank0-checkpoints")
         assert set(found.files) == set(wanted.files)
         for name in wanted.files:
             scale = max(np.abs(wanted[name]).max(), 1e-3)
@@ -141,10 +143,11 @@ def test_ctrl_c_stops_all_ranks_in_one_step(start, tmp_path):
 
 
 def test_one_process_speaks(start):
-    process = start(2, *TRAIN, "--epochs", "2")
+    process = start(2, *(option for option in TRAIN if option != "--no-progress"), "--epochs", "2")
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert output.count("test accuracy") == 1 and "processes 2" in output
+    assert len(re.findall("epoch 2/2.* 0%", errors)) == 1 and "epoch 2/2: 100%" in errors, errors
     for wrong, code, words in ((("nowhere",), 2, "No such file"), (("digits", "--epochs", "0"), 2, "at least 1")):
         process = start(2, "-m", "fastconv", "train", *wrong)
         _, errors = process.communicate(timeout=20)
