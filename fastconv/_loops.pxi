@@ -1,5 +1,5 @@
 # Part of _kernels.pyx. The parallel loops of a call, seen one task after the other, and where their tasks would go on more
-# cores. No checks: fastconv.bench.loops hands over what it measured itself.
+# cores. No checks: benchmarks/loops.py hands over what it measured itself.
 
 cdef extern from "parallel.h" nogil:
     void fc_watch_loops(int (*)(ptrdiff_t, ptrdiff_t, double) except -1)
