@@ -12,7 +12,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-SOURCES = ["src_c/dispatch.c", "src_c/parallel.c", "src_c/memory.c"]
+SOURCES = ["src_c/dispatch.c", "src_c/parallel.c", "src_c/memory.c", "src_c/program.c"]
 TARGETS = ["src_c/targets/baseline.c", "src_c/targets/avx2.c", "src_c/targets/avx512.c"]
 HEADERS = sorted(str(p) for p in Path("src_c").rglob("*.h"))
 

@@ -24,6 +24,7 @@ _MODULES = (
     "detection",
     "distributed",
     "formats",
+    "inference",
     "layers",
     "losses",
     "metrics",
@@ -38,6 +39,7 @@ _MODULES = (
 _MEMBERS = {
     "Trainer": "trainer",
     "load": "formats.open_model",
+    "optimize": "inference",
     "read_weights": "formats.state_dict",
     "save": "formats.open_model",
 }

@@ -60,6 +60,7 @@ cdef extern from "fastconv.h" nogil:
         const void *add
         ptrdiff_t activation
         double slope
+        ptrdiff_t x_image, y_image
     ctypedef struct fc_kernels:
         const char *target
         ptrdiff_t element_size
@@ -286,6 +287,7 @@ def conv_forward(tuple geometry, x, weight, packed, bias, add, Py_ssize_t activa
     end.add = pins.read(add)
     end.activation = activation
     end.slope = slope
+    end.x_image = end.y_image = 0
     cdef void *py = pins.write(y)
     with nogil:
         done(pins.kernels().conv_forward(&g, px, w, p, &end, py))
@@ -459,6 +461,9 @@ def pointwise(Py_ssize_t op, Py_ssize_t count, double p, a, b, y):
     cdef void *py = pins.write(y)
     with nogil:
         done(pins.kernels().pointwise(op, count, p, pa, pb, py))
+
+
+include "_program.pxi"
 
 
 # ---- optimizers, in place

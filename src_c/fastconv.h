@@ -55,6 +55,7 @@ typedef struct fc_epilogue {
     const void *add; /* laid out as y, or NULL */
     ptrdiff_t activation;
     double slope; /* of FC_LEAKY_RELU */
+    ptrdiff_t x_image, y_image; /* elements from one image to the next of x, of y and add; 0: one behind the other */
 } fc_epilogue;
 
 /* What `pointwise` computes from a and b; p is the slope of the leaky ones. A gradient takes a = dy and b = the activation's
@@ -129,6 +130,10 @@ typedef struct fc_kernels {
 
     /* y[i] = op(a[i], b[i]), an fc_pointwise_op; b may be NULL for one that reads a alone; y may be a or b. */
     int (*pointwise)(ptrdiff_t op, ptrdiff_t count, double p, const void *a, const void *b, void *y);
+
+    /* Of one image, for programs: nearest upsampling of planes by two factors; response normalisation (kernels/resize.h). */
+    int (*upsample)(ptrdiff_t planes, const ptrdiff_t *size, const ptrdiff_t *factor, const void *x, void *y);
+    int (*response_norm)(ptrdiff_t c, ptrdiff_t inner, ptrdiff_t size, const double *p, const void *x, void *y);
 
     /* Optimizers, in place over `count` elements, reading the gradient: velocity may be NULL without momentum, largest always. */
     int (*sgd)(ptrdiff_t count, const fc_sgd *, const void *gradient, void *parameter, void *velocity);

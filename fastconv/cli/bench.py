@@ -5,6 +5,7 @@ import argparse
 import json
 from typing import Any
 
+from . import bench_model
 from .errors import UserError, as_user_errors
 from .options import add_threads, apply_threads, real, whole
 
@@ -16,7 +17,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser = subparsers.add_parser(
         "bench",
         help="time the kernels against NumPy",
-        description="Times the kernels against NumPy, interleaved in one run.",
+        description="Times the kernels against NumPy, or a network against other engines, in one run.",
     )
     parser.add_argument("--only", metavar="TEXT", help="only rows whose operation contains this, such as conv or pool")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
@@ -26,6 +27,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "--against", nargs="+", choices=PEERS, default=PEERS, help="whom to measure against (default: all)"
     )
     parser.add_argument("--whole-naive", action="store_true", help="run the naive loops on the whole batch: minutes")
+    bench_model.add_options(parser)
     parser.add_argument("--quick", action="store_true", help="the demo's rows, a tenth of a second each")
     parser.add_argument("--json", metavar="FILE", help="write the results here too")
     add_threads(parser)
@@ -38,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
     from .info import headline, machine
 
     apply_threads(args)
+    if args.model:
+        return bench_model.run(args)
     rows = [row for row in (bench.DEMO if args.quick else bench.TABLE) if (args.only or "") in row.op]
     if not rows:
         names = ", ".join(dict.fromkeys(row.op for row in bench.TABLE))

@@ -121,7 +121,7 @@ static int NAME(choose_gradient)(const window *w, ptrdiff_t algorithm, NAME(taps
            (smaller(w->c, w->k) >= LEAST_CHANNELS && w->n * window_pixels(w) >= LEAST_PIXELS);
 }
 
-/* Run a window; `packed` may be NULL. The packed form of a depthwise weight is not used: it is the weight itself. */
+/* Run a window; `packed` may be NULL. */
 static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, const T *weight, const T *packed,
                             const fc_epilogue *end, T *y) {
     NAME(square) square;
@@ -152,7 +152,7 @@ static ptrdiff_t NAME(conv_algorithm)(const fc_conv *s, ptrdiff_t packed) {
     return NAME(choose)(&w, s->algorithm, packed != 0, &grid);
 }
 
-/* The packed form of a depthwise weight is the weight itself. */
+/* A depthwise weight has no packed form: it is read as it is. */
 static ptrdiff_t NAME(conv_packed_size)(const fc_conv *s) {
     const ptrdiff_t algorithm = NAME(conv_algorithm)(s, 1);
     const window w = {
@@ -160,7 +160,7 @@ static ptrdiff_t NAME(conv_packed_size)(const fc_conv *s) {
     if (algorithm == FC_WINOGRAD_2) return NAME(wino_packed_size_2)(&w);
     if (algorithm == FC_WINOGRAD_4) return NAME(wino_packed_size_4)(&w);
     if (algorithm == FC_WINOGRAD_STRIDED) return NAME(wino_packed_size_strided)(&w);
-    return NAME(is_depthwise)(&w) ? s->k * w.taps : NAME(dense_packed_size)(&w);
+    return NAME(is_depthwise)(&w) ? 0 : NAME(dense_packed_size)(&w);
 }
 
 static int NAME(conv_pack)(const fc_conv *s, const void *weight, void *packed) {
@@ -177,9 +177,7 @@ static int NAME(conv_pack)(const fc_conv *s, const void *weight, void *packed) {
         status = NAME(wino_pack_4)(&w, &grid, weight, packed);
     else if (algorithm == FC_WINOGRAD_STRIDED)
         status = NAME(wino_pack_strided)(&w, &grid, weight, packed);
-    else if (NAME(is_depthwise)(&w))
-        memcpy(packed, weight, (size_t)(s->k * w.taps) * sizeof(T));
-    else
+    else if (!NAME(is_depthwise)(&w))
         status = NAME(dense_pack)(&w, weight, packed);
     fc_free(taps);
     return status;
@@ -191,6 +189,8 @@ static int NAME(conv_forward)(const fc_conv *s, const void *x, const void *weigh
     ptrdiff_t *taps = NAME(alloc_taps)(s);
     if (!taps) return FC_NO_MEMORY;
     NAME(forward_window)(s, taps, &w);
+    if (end && end->x_image) w.x_n = end->x_image;
+    if (end && end->y_image) w.y_n = end->y_image;
     const int status = NAME(run_window)(&w, s->algorithm, x, weight, packed, end, y);
     fc_free(taps);
     return status;

@@ -322,7 +322,7 @@ static int NAME(filters_stay)(NAME(dense_job) *job, double work) {
     enum { TASKS = 16, TOGETHER = 4 };
     const window *w = job->w;
     const ptrdiff_t blocks = NAME(reduction_blocks)(w);
-    job->in_place = w->w_c == w->taps && w->taps <= KC && w->k % TILE_M == 0 && NAME(taps_in_order)(w);
+    job->in_place = job->weight && w->w_c == w->taps && w->taps <= KC && w->k % TILE_M == 0 && NAME(taps_in_order)(w);
     job->together = larger(1, smaller(TOGETHER, job->tiles * w->groups / TASKS));
     job->pieces = smaller(blocks, divide_up(TASKS, w->groups * job->panels));
     job->input = fc_alloc((size_t)(w->groups * job->panels * blocks), (size_t)job->input_block * sizeof(T));

@@ -59,6 +59,7 @@
 #include "pointwise.h"
 #include "batch_norm.h"
 #include "batch_norm_columns.h"
+#include "resize.h"
 #include "optimizer.h"
 
 const fc_kernels JOIN(NAME(fc_kernels), TARGET) = {
@@ -83,6 +84,8 @@ const fc_kernels JOIN(NAME(fc_kernels), TARGET) = {
     .batch_norm_train = NAME(batch_norm_train),
     .batch_norm_backward = NAME(batch_norm_backward),
     .pointwise = NAME(pointwise),
+    .upsample = NAME(upsample),
+    .response_norm = NAME(response_norm),
     .sgd = NAME(sgd),
     .adam = NAME(adam),
     .fma_peak = NAME(fma_peak),

@@ -44,6 +44,8 @@ def test_info_says_why(command):
         (["bench", "--seconds", "-1"], "above 0"),
         (["bench", "--only", "fourier"], "fourier"),
         (["bench", "--against", "nobody"], "nobody"),
+        (["bench", "--model", "none.safetensors"], "none.safetensors"),
+        (["bench", "--model", "a", "--input-shape", "3,x"], "3,224,224"),
         (["bench", "--quick", "--only", "avg_pool2d", "--batch-size", "1", "--json", "no/such/folder.json"], "no/such"),
     ),
 )
@@ -60,3 +62,19 @@ def test_bench(command, tmp_path):
     assert record["dtype"] == "float32" and record["machine"]["fastconv"] == fastconv.__version__
     assert {row["op"] for row in record["rows"]} >= {"max_pool2d", "avg_pool2d_backward"}
     assert all(row["ratios"]["im2col"] > 0 for row in record["rows"])
+
+
+def test_bench_of_a_network(command, tmp_path):
+    """The profile and, where they are installed, the other engines, which must compute the same."""
+    fastconv.save(fastconv.models.small_vgg((1, 16, 16), 5), tmp_path / "net.safetensors")
+    arguments = ["bench", "--model", "net.safetensors", "--seconds", 0.01, "--json", "times.json"]
+    unsized = command(*arguments)
+    assert unsized.returncode == 2 and "--input-shape" in unsized.stderr
+    done = command(*arguments, "--input-shape", "1,16,16")
+    assert done.returncode == 0, done.stderr
+    assert "conv 3x3" in done.stdout and "GFLOP/s" in done.stdout and "arena" in done.stdout
+    record = json.loads((tmp_path / "times.json").read_text())
+    assert record["shape"] == [1, 1, 16, 16] and record["seconds"]["fastconv"] > 0
+    assert not record["errors"]
+    for engine, seconds in record["seconds"].items():
+        assert seconds > 0 and record["memory"][engine] > 0 and record["deviations"][engine] < 1e-4

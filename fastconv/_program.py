@@ -1,0 +1,80 @@
+"""A planned network as a program of kernel calls: the door through which fastconv.inference reaches the kernels.
+It must judge nothing: what it is given was planned from geometries that validation has made."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastconv import _geometry, _kernels, _pool_geometry
+from fastconv import _validate as check
+from fastconv._memory import empty
+
+POINTWISE = _kernels.POINTWISE
+ACTIVATIONS = {"": 0, "relu": 1, "leaky_relu": 2, "relu6": 3}
+"""In the order of enum fc_activation of src_c/fastconv.h."""
+
+Program = _kernels.Program
+Arena = _kernels.Memory
+conv_geometry = _geometry.conv
+pool_geometry = _pool_geometry.pool
+array = check.array
+new_array = empty
+reject = check.reject
+size = check.size
+
+
+class Place(NamedTuple):
+    """Where an operand lies: the number of an array (-1: none), elements from its start to the first image, and from
+    one image to the next."""
+
+    array: int
+    offset: int
+    image: int
+
+
+NOWHERE = Place(-1, 0, 0)
+
+
+class Step(NamedTuple):
+    """One call of a kernel; `sizes` are the members of its geometry (src_c/program.h)."""
+
+    op: str
+    places: dict[str, Place]
+    sizes: tuple[int, ...]
+    activation: str = ""
+    numbers: tuple[float, ...] = ()
+
+    def packed(self) -> tuple:
+        """What the binding takes."""
+        places = (self.places.get(name, NOWHERE) for name in ("x", "y", "weight", "packed", "bias", "add"))
+        sizes = self.sizes if self.op in ("conv", "max_pool", "avg_pool") else (*self.sizes, 0, 0, 0, 0, 0)[:5]
+        numbers = (*self.numbers, 0.0, 0.0, 0.0)[:3]
+        flat = tuple(number for place in places for number in place)
+        return _kernels.STEPS[self.op], ACTIVATIONS[self.activation], numbers, flat, sizes
+
+
+class Weights(NamedTuple):
+    """The form in which a convolution's weight is kept, and the members of the geometry that says it."""
+
+    plain: np.ndarray | None
+    packed: np.ndarray | None
+    form: str
+    fields: tuple[int, ...]
+
+
+def prepared(geometry: Any, weight: np.ndarray) -> Weights:
+    """The weight as the kernels read it for this geometry: as it is where few pixels meet many filters directly or it
+    is depthwise, else packed. Winograd's keeps the plain values too, for images that are not finite."""
+    fields, dtype = geometry.fields, weight.dtype
+    n, _, k, g = fields[:4]
+    algorithm = _kernels.conv_algorithm(fields, dtype.itemsize, True)
+    form, fields = _geometry.FORMS[algorithm], (*fields[:-1], algorithm)
+    size = _kernels.conv_packed_size(fields, dtype.itemsize)
+    pixels = n * fields[10] * fields[11] * fields[12]
+    if size == 0 or (form == "direct" and pixels < k // g):
+        return Weights(weight, None, form, fields)
+    packed = empty((size,), dtype)
+    _kernels.conv_pack(fields, weight, packed)
+    return Weights(None if form == "direct" else weight, packed, form, fields)
