@@ -71,7 +71,7 @@ extension = Extension(
     "fastconv._kernels",
     ["fastconv/_kernels.pyx", *SOURCES, *TARGETS],
     include_dirs=["src_c"],
-    depends=HEADERS,
+    depends=[*HEADERS, *sorted(map(str, Path("fastconv").glob("*.pxi")))],
     define_macros=macros,
     extra_compile_args=FLAGS + os.environ.get("FASTCONV_CFLAGS", "").split(),
     extra_link_args=os.environ.get("FASTCONV_LDFLAGS", "").split(),

@@ -214,6 +214,9 @@ def fma_peak(Py_ssize_t rounds, Py_ssize_t element_size):
     return operations
 
 
+include "_loops.pxi"
+
+
 # ---- memory
 
 cdef class Memory:

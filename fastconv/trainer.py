@@ -126,7 +126,7 @@ class Trainer:
         if resume is not None:
             resume_from(self, resume)
         progress = progress and self.communicator.rank == 0
-        with self._guard:
+        with self._guard, self._ranks.training():
             for callback in self._callbacks:
                 callback.on_train_begin(self)
             while self.epoch < epochs and not self._stopped:

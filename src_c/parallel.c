@@ -65,6 +65,7 @@ int fc_num_threads(void) {
 typedef struct share {
     atomic_ptrdiff_t next;
     ptrdiff_t end;
+    ptrdiff_t emptied; /* shares that its thread has found empty, this one first */
 } share;
 
 enum { SHARE_ROOM = 64 }; /* bytes: a cache line of its own */
@@ -121,46 +122,101 @@ static void look_for_interrupt(loop *l) {
     if (interrupt_check()) atomic_store(&l->stop, 1);
 }
 
+/* The next task of a thread: of its own share, then of those of the threads after it; -1 where none is left. */
+static ptrdiff_t take_task(const loop *l, ptrdiff_t thread) {
+    for (share *own = share_of(l, thread); own->emptied < l->shares; own->emptied++) {
+        share *s = share_of(l, (thread + own->emptied) % l->shares);
+        const ptrdiff_t task = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed);
+        if (task < s->end) return task;
+    }
+    return -1;
+}
+
 static void work_through(loop *l, ptrdiff_t thread) {
-    for (ptrdiff_t i = 0; i < l->shares; i++) {
-        share *s = share_of(l, (thread + i) % l->shares);
-        for (;;) {
-            const ptrdiff_t task = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed);
-            if (task >= s->end || atomic_load_explicit(&l->stop, memory_order_relaxed)) break;
-            l->run(l->context, task, (char *)share_of(l, thread) + SHARE_ROOM);
-            if (thread == 0 && interrupt_check) look_for_interrupt(l);
-        }
+    ptrdiff_t task;
+    while (!atomic_load_explicit(&l->stop, memory_order_relaxed) && (task = take_task(l, thread)) >= 0) {
+        l->run(l->context, task, (char *)share_of(l, thread) + SHARE_ROOM);
+        if (thread == 0 && interrupt_check) look_for_interrupt(l);
     }
     atomic_fetch_add_explicit(&l->finished, 1, memory_order_release);
 }
 
-int fc_parallel(ptrdiff_t tasks, double work, size_t scratch_bytes, fc_task *run, void *context) {
-    if (tasks <= 0) return FC_OK;
-    ptrdiff_t threads = work < SERIAL_WORK ? 1 : fc_num_threads();
-    if (threads > tasks) threads = tasks;
-    loop l = {.run = run, .context = context, .shares = threads};
-    l.stride = SHARE_ROOM + (scratch_bytes + 127) / 64 * 64;
-    l.memory = fc_alloc(l.stride, (size_t)threads);
-    if (!l.memory) return FC_NO_MEMORY;
+/* A share for each thread that gets work where there are `available`: how many, or 0 if there is no memory. */
+static ptrdiff_t divide(loop *l, ptrdiff_t tasks, double work, ptrdiff_t available, size_t scratch_bytes) {
+    const ptrdiff_t threads = work < SERIAL_WORK ? 1 : available < tasks ? available : tasks;
+    l->shares = threads;
+    l->stride = SHARE_ROOM + (scratch_bytes + 127) / 64 * 64;
+    l->memory = fc_alloc(l->stride, (size_t)threads);
+    if (!l->memory) return 0;
     for (ptrdiff_t t = 0; t < threads; t++) {
-        atomic_init(&share_of(&l, t)->next, t * tasks / threads);
-        share_of(&l, t)->end = (t + 1) * tasks / threads;
+        atomic_init(&share_of(l, t)->next, t * tasks / threads);
+        share_of(l, t)->end = (t + 1) * tasks / threads;
+        share_of(l, t)->emptied = 0;
     }
+    return threads;
+}
+
+/* The watcher of this thread's loops. */
+static _Thread_local fc_watcher *watcher;
+
+void fc_watch_loops(fc_watcher *function) { watcher = function; }
+
+static void run_watched(loop *l, ptrdiff_t tasks, double work) {
+    fc_watcher *const watch = watcher;
+    ptrdiff_t task;
+    while ((task = take_task(l, 0)) >= 0) {
+        if (watch(tasks, task, work)) break;
+        l->run(l->context, task, (char *)share_of(l, 0) + SHARE_ROOM);
+    }
+    if (task >= 0 || watch(tasks, tasks, work)) atomic_store(&l->stop, 1);
+}
+
+static void run_on(loop *l, ptrdiff_t threads) {
 #ifdef _OPENMP
     if (threads > 1) {
         pthread_once(&fork_once, watch_forks);
         atomic_store(&loops_ran, 1);
-        l.cpu = current_cpu();
+        l->cpu = current_cpu();
 #pragma omp parallel num_threads((int)threads)
         {
             const int thread = omp_get_thread_num();
-            if (thread) leave_cpu(l.cpu);
-            work_through(&l, thread);
-            if (!thread) wait_for_others(&l, omp_get_num_threads());
+            if (thread) leave_cpu(l->cpu);
+            work_through(l, thread);
+            if (!thread) wait_for_others(l, omp_get_num_threads());
         }
-    } else
+        return;
+    }
 #endif
-        work_through(&l, 0);
+    (void)threads;
+    work_through(l, 0);
+}
+
+int fc_parallel(ptrdiff_t tasks, double work, size_t scratch_bytes, fc_task *run, void *context) {
+    if (tasks <= 0) return FC_OK;
+    loop l = {.run = run, .context = context};
+    const ptrdiff_t threads = divide(&l, tasks, work, watcher ? 1 : fc_num_threads(), scratch_bytes);
+    if (!threads) return FC_NO_MEMORY;
+    if (watcher)
+        run_watched(&l, tasks, work);
+    else
+        run_on(&l, threads);
     fc_free(l.memory);
     return atomic_load(&l.stop) ? FC_INTERRUPTED : FC_OK;
+}
+
+int fc_place_tasks(ptrdiff_t tasks, double work, ptrdiff_t threads, const double *cost, double *busy,
+                   ptrdiff_t *thread_of) {
+    loop l = {.run = NULL};
+    threads = divide(&l, tasks, work, threads, 0);
+    if (!threads) return FC_NO_MEMORY;
+    for (ptrdiff_t left = tasks; left > 0; left--) {
+        ptrdiff_t free = 0; /* the thread that asks next; as long as tasks are left it gets one */
+        for (ptrdiff_t t = 1; t < threads; t++)
+            if (busy[t] < busy[free]) free = t;
+        const ptrdiff_t task = take_task(&l, free);
+        busy[free] += cost[task];
+        thread_of[task] = free;
+    }
+    fc_free(l.memory);
+    return FC_OK;
 }

@@ -24,6 +24,16 @@ void fc_cap_num_threads(int n);
 /* Called from the calling thread about every 50 ms during a loop; non-zero stops the loop (FC_INTERRUPTED). */
 void fc_set_interrupt_check(int (*check)(void));
 
+/* For benchmarks. While a watcher is set, the calling thread runs its loops alone and in order, and calls it before each task, and
+   with task == tasks after the last; non-zero stops the loop (FC_INTERRUPTED). NULL ends it; other threads' loops are not watched. */
+typedef int fc_watcher(ptrdiff_t tasks, ptrdiff_t task, double work);
+void fc_watch_loops(fc_watcher *function);
+
+/* Which of `threads` threads would run each task of such a loop on as many cores, each task taking its `cost`: busy, zero before,
+   is what each thread would work for. It takes tasks as a loop itself does. FC_OK or FC_NO_MEMORY. */
+int fc_place_tasks(ptrdiff_t tasks, double work, ptrdiff_t threads, const double *cost, double *busy,
+                   ptrdiff_t *thread_of);
+
 /* 1 if the build has OpenMP, else 0 (everything then runs on the calling thread). */
 int fc_has_openmp(void);
 

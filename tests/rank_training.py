@@ -7,6 +7,7 @@ import sys
 import numpy as np
 
 from fastconv import layers as L
+from fastconv.callbacks import Checkpoint, CSVLogger
 from fastconv.distributed import world
 from fastconv.losses import CrossEntropyLoss
 from fastconv.optim import SGD, Adam
@@ -63,7 +64,9 @@ def main(optimizer, kind, out, batch_size="13"):
         model, OPTIMIZERS[optimizer](model.parameters()), CrossEntropyLoss(),
         communicator=communicator, synchronise_batch_norm=True,
     )  # fmt: skip
-    history = trainer.fit(x, y, 3, int(batch_size), (x[:11], y[:11]), progress=False)
+    own = f"{out}-rank{communicator.rank}"  # of which only rank 0's may come to be
+    callbacks = [CSVLogger(f"{own}.csv"), Checkpoint(f"{own}-checkpoints", every_steps=2)]
+    history = trainer.fit(x, y, 3, int(batch_size), (x[:11], y[:11]), callbacks, progress=False)
     state = model.state_dict()
     for other in communicator.gather(state):
         assert all(np.array_equal(state[name], other[name]) for name in state), "ranks differ"

@@ -1,6 +1,7 @@
 """Data-parallel steps for the trainer: each rank computes a part of the batch, and all take one and the same step.
 With one rank it must change nothing at all, not a bit."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -48,6 +49,18 @@ class DataParallel:
         for array in self._model.state_dict(copy=False).values():
             self.communicator.broadcast(array)
         self._optimizer.load_state_dict(self.communicator.share(self._optimizer.state_dict(copy=False)))
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Around all steps: a rank that exits in one ends the job, whose other ranks would wait for it for ever."""
+        try:
+            yield
+        except SystemExit as error:
+            if not self.alone:
+                rank = f"rank {self.communicator.rank} of {self.communicator.size}"
+                print(f"fastconv: {rank} exits during training, the job ends: {error}", file=sys.stderr)
+                self.communicator.abort(error.code if isinstance(error.code, int) and error.code else 1)
+            raise
 
     def share_statistics(self) -> None:
         """All ranks take rank 0's running statistics; in between each moves its own, which no gradient sees."""

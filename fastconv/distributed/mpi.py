@@ -8,7 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from .communicator import Communicator
+from .communicator import Communicator, RankError
+
+# Seconds in which a launcher hands on what was printed: what it has not read when the job is aborted is lost.
+_LAST_WORDS = 0.2
+# Seconds for which a rank that only cannot go on leaves the word to the one that failed.
+_PATIENCE = 2.0
 
 
 def _import_mpi() -> Any:
@@ -87,6 +92,7 @@ class MPICommunicator(Communicator):
     def abort(self, code: int = 1) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
+        time.sleep(_LAST_WORDS)
         self._mpi.COMM_WORLD.Abort(code)
 
 
@@ -95,6 +101,8 @@ def _end_job_on_error(communicator: MPICommunicator) -> None:
     show = sys.excepthook
 
     def show_and_abort(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        if isinstance(error, RankError):  # the rank that failed says why and ends the job; if it lives on, this one does
+            time.sleep(_PATIENCE)
         print(f"fastconv: rank {communicator.rank} of {communicator.size} failed, the job ends", file=sys.stderr)
         show(kind, error, traceback)
         communicator.abort(1)

@@ -14,6 +14,7 @@ import rank_training
 import fastconv
 from fastconv.checkpoint import list_checkpoints
 
+PROGRAM = Path(__file__).parents[1] / "rank_failures.py"
 TRAIN = ("-m", "fastconv", "train", "digits", "--model", "small", "--no-progress", "--batch-size", "64")
 
 
@@ -31,6 +32,8 @@ def test_the_weights_are_those_of_one_process(ranks, tmp_path, monkeypatch, opti
     for n in numbers:
         assert ranks(n, "rank_training.py", optimizer, kind, n) == f"ranks {n}\n"
         found = np.load(f"{n}.npz")
+        assert sorted(map(str, Path().glob(f"{n}-rank*"))) == [f"{n}-rank0-checkpoints", f"{n}-rank0.csv"]
+        assert list_checkpoints(f"{n}-rank0-checkpoints")
         assert set(found.files) == set(wanted.files)
         for name in wanted.files:
             scale = max(np.abs(wanted[name]).max(), 1e-3)
@@ -48,23 +51,37 @@ def test_the_same_number_of_ranks_gives_the_same_bits(ranks, tmp_path):
         np.testing.assert_array_equal(one[name], two[name], err_msg=name)
 
 
-@pytest.mark.parametrize("how", ["raise", "kill"])
+@pytest.mark.parametrize("how", ["raise", "kill", "exit"])
 def test_a_rank_that_fails_ends_the_job(start, how):
     began = time.monotonic()
-    process = start(2, Path(__file__).parents[1] / "rank_failures.py", how)
-    _, errors = process.communicate(timeout=20)
+    process = start(2, PROGRAM, how)
+    output, errors = process.communicate(timeout=20)
     assert process.returncode != 0
     assert time.monotonic() - began < 15
     if how == "raise":
         assert "LookupError: something is missing here" in errors
         assert "rank 1 of 2 failed, the job ends" in errors
+    elif how == "exit":
+        assert process.returncode == 7
+        assert "rank 1 of 2 exits during training, the job ends: 7" in errors
+    else:
+        assert re.search("killed|signal 9", output + errors, re.IGNORECASE)  # the launcher says so
 
 
 def test_ranks_with_different_data_are_told(start):
-    process = start(2, Path(__file__).parents[1] / "rank_failures.py", "differ")
+    """By the rank that differs, once: the other only cannot go on, and leaves it the word."""
+    process = start(2, PROGRAM, "differ")
     _, errors = process.communicate(timeout=20)
     assert process.returncode != 0
-    assert "rank 1 differs from rank 0 in samples" in errors
+    assert errors.count("rank 1 differs from rank 0 in samples") == errors.count("Traceback") == 1
+
+
+def test_a_rank_waits_for_nobody_whose_error_was_caught(start):
+    """The other goes on without the training: then this one ends the job."""
+    process = start(2, PROGRAM, "catch")
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert "rank 0 of 2 failed, the job ends" in errors and "RankError: rank 1 of 2 failed: ValueError" in errors
 
 
 def rank_of(number, launcher):
@@ -126,10 +143,11 @@ def test_ctrl_c_stops_all_ranks_in_one_step(start, tmp_path):
 
 
 def test_one_process_speaks(start):
-    process = start(2, *TRAIN, "--epochs", "2")
+    process = start(2, *(option for option in TRAIN if option != "--no-progress"), "--epochs", "2")
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert output.count("test accuracy") == 1 and "processes 2" in output
+    assert len(re.findall("epoch 2/2.* 0%", errors)) == 1 and "epoch 2/2: 100%" in errors, errors
     for wrong, code, words in ((("nowhere",), 2, "No such file"), (("digits", "--epochs", "0"), 2, "at least 1")):
         process = start(2, "-m", "fastconv", "train", *wrong)
         _, errors = process.communicate(timeout=20)
