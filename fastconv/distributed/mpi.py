@@ -101,7 +101,7 @@ def _end_job_on_error(communicator: MPICommunicator) -> None:
     show = sys.excepthook
 
     def show_and_abort(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        if isinstance(error, RankError):  # the rank that failed says why and ends the job; if it lives on, this one does
+        if isinstance(error, RankError):  # the one that failed says why and ends the job; if it lives on, this one does
             time.sleep(_PATIENCE)
         print(f"fastconv: rank {communicator.rank} of {communicator.size} failed, the job ends", file=sys.stderr)
         show(kind, error, traceback)
