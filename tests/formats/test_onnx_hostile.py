@@ -41,11 +41,11 @@ def test_every_truncation(small, tmp_path):
     content = small.read_bytes()
     path = tmp_path / "cut.onnx"
     count = 0
-    for length in range(0, len(content), 3):
+    for length in range(len(content)):
         path.write_bytes(content[:length])
         count += opened(path)
     # A message cut between two of its fields is one: what is missing at the end here is metadata.
-    assert count <= 40
+    assert count <= 120
 
 
 def test_mutations(small, tmp_path):
