@@ -106,7 +106,8 @@ class Trainer:
         `resume` is a checkpoint, or a folder of them: training goes on from there as if it had never stopped,
         given the same data and arguments; of a folder the newest that is whole is taken. Without `resume` a
         new training of the present weights begins, with several ranks of rank 0's. A loss that is not finite raises
-        FloatingPointError; the weights are then those before that step. So they are after Ctrl-C, or those after it.
+        FloatingPointError; the weights are then those before that step. So they are after Ctrl-C, or those after it and
+        what the callbacks made of it.
         """
         source = Source("Trainer.fit", x, y, transform)
         validation = validation_source(validation_data)
@@ -123,10 +124,10 @@ class Trainer:
         self.position, self.history, self._stopped = Position(), History(), False
         self.resumed = resume is not None
         self._ranks.begin({**settings.state_dict(), "epochs": epochs, "seed": self.seed})
-        if resume is not None:
-            resume_from(self, resume)
         progress = progress and self.communicator.rank == 0
         with self._guard, self._ranks.training():
+            if resume is not None:
+                resume_from(self, resume)
             for callback in self._callbacks:
                 callback.on_train_begin(self)
             while self.epoch < epochs and not self._stopped:
@@ -154,35 +155,30 @@ class Trainer:
             logs = position.metrics()
             self._ranks.share_statistics()
             if validation is not None:
-                measured = self._evaluate(validation, settings.batch_size)
+                with self._guard.release():
+                    measured = self._evaluate(validation, settings.batch_size)
                 logs |= {f"val_{name}": value for name, value in measured.items()}
         finally:
             bar.close(logs)
         logs["lr"] = float(self.optimizer.param_groups[0]["lr"])
-        with self._guard.hold():
-            self.history.add(logs)
-            position.end_epoch()
+        self.history.add(logs)
+        position.end_epoch()
         for callback in self._callbacks:
             callback.on_epoch_end(self, logs)
 
     def _train_step(self, source: Source, indices: np.ndarray) -> None:
         """One optimizer step, or none: whatever is raised before it, all is as it was before."""
-        position, done = self.position, False
         before = self.random.state(), [array.copy() for array in self._buffers]
         try:
             self._forget_gradients()
-            with self._ranks.reducing():
+            with self._guard.release(), self._ranks.reducing():
                 value, correct = self._gradients(source, indices)
             self._require_finite(value)
-            with self._guard.hold():
-                self.optimizer.step()
-                position.advance(value, len(indices), correct)
-                done = True
+            self.optimizer.step()
         except BaseException:
-            if not done:
-                with self._guard.hold():
-                    self._undo(*before)
+            self._undo(*before)
             raise
+        self.position.advance(value, len(indices), correct)
 
     def _gradients(self, source: Source, indices: np.ndarray) -> tuple[float, int | None]:
         """(loss, number of right answers) of the batch; of several ranks each computes its part of it."""

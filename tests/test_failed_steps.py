@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from checkpoint_runs import assert_same, run, trainer_and_callbacks
 from training_runs import assert_same_state, fit, small_data, small_trainer
 
 from fastconv import layers as L
@@ -147,3 +148,56 @@ def test_ctrl_c_at_any_moment_leaves_a_state_that_goes_on(tmp_path):
             trainer = small_trainer(seed=99)
     assert trainer.history == whole.history
     assert_same_state(trainer.model.state_dict(), whole.model.state_dict())
+
+
+class InterruptAt(Callback):
+    """Ctrl-C arrives while a callback runs."""
+
+    def __init__(self, moment):
+        self.moment = moment
+
+    def on_step_end(self, trainer, logs):
+        if self.moment == "step" and trainer.step == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    def on_epoch_end(self, trainer, logs):
+        if self.moment == "epoch" and trainer.epoch == 1:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("moment", ["step", "epoch"])
+def test_ctrl_c_between_a_step_and_its_callbacks_loses_none_of_them(moment, tmp_path):
+    """The learning rate was one step behind the weights, and resumed training another one."""
+    whole, callbacks = trainer_and_callbacks(per="epoch" if moment == "epoch" else "step")
+    run(whole, callbacks, 2)
+    part, callbacks = trainer_and_callbacks(per="epoch" if moment == "epoch" else "step")
+    with pytest.raises(KeyboardInterrupt):
+        run(part, [InterruptAt(moment), *callbacks], 2)
+    part.save(tmp_path / "c")
+    again, callbacks = trainer_and_callbacks(seed=8, per="epoch" if moment == "epoch" else "step")
+    run(again, callbacks, 2, resume=tmp_path / "c")
+    assert_same(again, whole)
+
+
+def test_ctrl_c_while_the_order_of_an_epoch_is_drawn(tmp_path):
+    """The generator had drawn it and the position had not: the next order was another."""
+    whole, callbacks = trainer_and_callbacks()
+    run(whole, callbacks, 2)
+    part, callbacks = trainer_and_callbacks()
+
+    class Drawing:
+        def __init__(self, generator):
+            self.generator, self.bit_generator = generator, generator.bit_generator
+
+        def permutation(self, n):
+            order = self.generator.permutation(n)
+            signal.raise_signal(signal.SIGINT)
+            return order
+
+    part.random.order = Drawing(part.random.order)
+    with pytest.raises(KeyboardInterrupt):
+        run(part, callbacks, 2)
+    part.save(tmp_path / "c")
+    again, callbacks = trainer_and_callbacks(seed=8)
+    run(again, callbacks, 2, resume=tmp_path / "c")
+    assert_same(again, whole)
