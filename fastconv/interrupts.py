@@ -12,8 +12,8 @@ from typing import Self
 class InterruptGuard:
     """`with guard:` around training, and inside of it `with guard.release():` around what may be broken off.
 
-    A SIGINT inside `release` takes effect at once, as without the guard; elsewhere at the next `release`, or at the end.
-    What a SIGINT has broken off is put right before another one takes effect. In threads other than the main one
+    A SIGINT inside `release` takes effect at once, as without the guard; elsewhere at the next `release`, or at the
+    end. What a SIGINT has broken off is put right before another one takes effect. In threads other than the main one
     Python delivers no signals, and the guard does nothing.
     """
 

@@ -1,5 +1,5 @@
-"""`python interrupts.py EVERY`: Ctrl-C at every EVERY-th line that the package runs in a training, once and twice in a row;
-what is saved then, resumed, ends with the bits of a training that nobody interrupted."""
+"""`python interrupts.py EVERY`: Ctrl-C at every EVERY-th line that the package runs in a training, once and twice in a
+row; what is saved then, resumed, ends with the bits of a training that nobody interrupted."""
 
 import random
 import signal
