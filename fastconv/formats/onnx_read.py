@@ -86,10 +86,9 @@ def graph_of(model: Any, path: PathType = "the model", *, external_data: bool = 
     return _finished(path, model, wiring)
 
 
-def reads_operators(model: Any) -> bool:
-    """Whether all operators of an onnx.ModelProto are ones that are read here."""
-    known = {*BUILDERS, "Constant", "ConstantOfShape", "Shape"}
-    return all(node.domain in ("", "ai.onnx") and node.op_type in known for node in model.graph.node)
+def is_read(node: Any) -> bool:
+    """Whether the operator of an onnx.NodeProto is one that is read here."""
+    return node.domain in ("", "ai.onnx") and (node.op_type in BUILDERS or foldable(node.op_type))
 
 
 def _parsed(onnx: Any, path: PathType) -> Any:
@@ -165,7 +164,7 @@ def _inputs(path: PathType, model: Any, wiring: Wiring) -> None:
 def _node(onnx: Any, at: At, model: Any) -> None:
     """Add one node: fold it, put it off, or build its layers."""
     node, wiring = at.node, at.wiring
-    if node.domain not in ("", "ai.onnx") or (node.op_type not in BUILDERS and not foldable(node.op_type)):
+    if not is_read(node):
         raise at.refuse(f"operator {node.domain or 'ai.onnx'}.{node.op_type}", "one of " + ", ".join(sorted(BUILDERS)))
     given = [name for name in node.input if name]
     if node.op_type in ("Shape", "Size") or (foldable(node.op_type) and wiring.are_known(node.op_type, given)):

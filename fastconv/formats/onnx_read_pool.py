@@ -6,15 +6,14 @@ from typing import Any
 import numpy as np
 
 from .. import layers as L
+from .onnx_padding import Pairs, window_padding
 from .onnx_read_graph import At
 
 _MAX = (L.MaxPool1d, L.MaxPool2d, L.MaxPool3d)
 _AVERAGE = (L.AvgPool1d, L.AvgPool2d, L.AvgPool3d)
 
-Pairs = tuple[tuple[int, int], ...]
 
-
-def padding_of(at: At, reach: tuple[int, ...], stride: tuple[int, ...], ceil: bool = False) -> Pairs:
+def padding_of(at: At, reach: tuple[int, ...], stride: tuple[int, ...]) -> Pairs:
     """(before, after) of each spatial axis for windows that reach over so many positions."""
     axes = len(reach)
     how = at.word("auto_pad", "NOTSET", ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"))
@@ -22,19 +21,8 @@ def padding_of(at: At, reach: tuple[int, ...], stride: tuple[int, ...], ceil: bo
     if len(given) != 2 * axes or len(stride) != axes or min((*given, 0)) < 0 or min(stride) < 1:
         wanted = f"{2 * axes} pads of at least 0, {axes} strides of at least 1"
         raise at.refuse(f"pads {given}, strides {stride}", wanted)
-    if how == "NOTSET":
-        return tuple(zip(given[:axes], given[axes:], strict=True))
-    if how == "VALID":
-        return ((0, 0),) * axes
-    if all(step == 1 for step in stride):
-        totals = tuple(r - 1 for r in reach)
-    else:
-        sizes = at.spatial("auto_pad")
-        totals = tuple(
-            max(0, (-(-size // step) - 1) * step + r - size) for size, step, r in zip(sizes, stride, reach, strict=True)
-        )
-    halves = tuple((total // 2, total - total // 2) for total in totals)
-    return halves if how == "SAME_UPPER" else tuple((after, before) for before, after in halves)
+    depends = how.startswith("SAME") and any(step > 1 for step in stride)
+    return window_padding(how, given, at.spatial("auto_pad") if depends else (None,) * axes, reach, stride)
 
 
 def _window(at: At) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Pairs, bool]:

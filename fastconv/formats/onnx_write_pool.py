@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .onnx_padding import Pairs
 from .onnx_write_graph import At, Value
-
-Pairs = tuple[tuple[int, int], ...]
 
 
 def padding_pairs(padding: tuple[Any, ...]) -> Pairs:
