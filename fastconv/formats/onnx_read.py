@@ -15,7 +15,8 @@ from .errors import FormatError
 from .files import PathType, open_regular
 from .model_file import take_picture_metadata
 from .onnx_read_constants import foldable, folded
-from .onnx_read_graph import At, Builder, Wiring
+from .onnx_read_graph import Wiring
+from .onnx_read_node import At, Builder
 from .onnx_read_tensors import Tensors
 from .onnx_write import onnx_package
 
@@ -181,6 +182,7 @@ def _node(onnx: Any, at: At, model: Any) -> None:
         raise at.refuse("operands that depend on x", "constants")
     try:
         BUILDERS[node.op_type](at)
+        at.require_all_read()
     except FormatError:
         raise
     except (ValueError, TypeError, OverflowError, IndexError) as error:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .onnx_read_graph import At, with_open
+from .onnx_read_graph import with_open
+from .onnx_read_node import At
 
 # Numbers that all results of a file together may have beyond what their operands have: 1 GB of float32.
 _MOST = 1 << 28

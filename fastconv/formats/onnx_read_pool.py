@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import layers as L
 from .onnx_padding import Pairs, window_padding
-from .onnx_read_graph import At
+from .onnx_read_node import At
 
 _MAX = (L.MaxPool1d, L.MaxPool2d, L.MaxPool3d)
 _AVERAGE = (L.AvgPool1d, L.AvgPool2d, L.AvgPool3d)
@@ -39,6 +39,7 @@ def _window(at: At) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], 
 
 def max_pool(at: At) -> None:
     at.only_first_output("Indices")
+    at.pass_over("storage_order")  # of the indices
     kernel, stride, dilation, pads, ceil = _window(at)
     x = at.x()
     if any(max(pair) > (d * (k - 1) + 1) // 2 for pair, k, d in zip(pads, kernel, dilation, strict=True)):
@@ -81,8 +82,9 @@ def global_max_pool(at: At) -> None:
 def reduce_mean(at: At) -> None:
     axes: Any = at.wholes("axes") if at.opset < 18 else at.whole_numbers(1, "axes")
     rank, keep = len(at.known_shape()), bool(at.whole("keepdims", 1))
+    nothing = at.whole("noop_with_empty_axes", 0)
     if not axes:
-        if at.whole("noop_with_empty_axes", 0):
+        if nothing:
             at.pass_on()
             return
         axes = range(rank)

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 
 from .. import layers as L
-from .onnx_read_graph import At
+from .onnx_read_node import At
 
 _POSITIONS: dict[str, Callable[[int, int, int], float]] = {
     "half_pixel": lambda i, size, large: (i + 0.5) * size / large - 0.5,
@@ -43,6 +43,8 @@ def resize(at: At) -> None:
     else:
         scales = at.constant(2, "scales").reshape(-1)
         factors = _factors(at, tuple(scales.tolist())) if scales.size else _from_sizes(at)
+    # Of the cubic mode and of what crops, which are refused.
+    at.pass_over("cubic_coeff_a", "exclude_outside", "extrapolation_value")
     position = at.word("coordinate_transformation_mode", "half_pixel", _POSITIONS)
     rounding = at.word("nearest_mode", "round_prefer_floor", _ROUNDINGS)
     _enlarge(at, factors, at.word("mode", "nearest"), position, rounding)

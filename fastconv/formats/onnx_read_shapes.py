@@ -4,14 +4,16 @@ A size that depends on the batch stays open: 0 keeps that of x, -1 is what remai
 import numpy as np
 
 from .. import layers as L
-from .onnx_read_graph import At, Shape, open_axis, product
+from .onnx_read_graph import Shape, open_axis, product
+from .onnx_read_node import At
 
 
 def reshape(at: At) -> None:
     target: tuple[int, ...] | None = None
+    as_it_is = at.whole("allowzero", 0)
     if at.is_constant(1):
         target = at.whole_numbers(1, "shape")
-        if at.whole("allowzero", 0) and 0 in target:
+        if as_it_is and 0 in target:
             raise at.refuse(f"allowzero=1 and shape {target}", "sizes that are not 0")
         shape = at.shape()
         # A batch that was traced as a number: it stays that of x where the rest fits without it.
@@ -135,6 +137,8 @@ def _end(value: int) -> int | None:
 
 def split(at: At) -> None:
     axis, outputs = at.whole("axis", 0), len(at.node.output)
+    if at.whole("num_outputs", outputs) != outputs:
+        raise at.refuse(f"num_outputs={at.whole('num_outputs', outputs)}", f"{outputs}, as many as there are")
     sizes = at.wholes("split") if at.opset < 13 else at.whole_numbers(1, "split")
     if sizes is None:
         shape = at.known_shape()

@@ -102,6 +102,12 @@ def lying():
     return tensor
 
 
+def attribute_twice():
+    twice = node("LeakyRelu", alpha=0.5)
+    twice.attribute.append(helper.make_attribute("alpha", 0.1))
+    return model_of([twice])
+
+
 def with_function():
     model = model_of([node("Relu")])
     function = helper.make_function("f", "g", ["a"], ["b"], [helper.make_node("Relu", ["a"], ["b"])], [])
@@ -115,6 +121,7 @@ REFUSED = {
     "another domain": (lambda: model_of([node("Relu", domain="com.example")]), "com.example|accepts"),
     "opset 6": (lambda: model_of([node("Relu")], opset=6), "opset 6"),
     "opset 9999": (lambda: model_of([node("Relu")], opset=9999), "opset 9999"),
+    "an attribute twice": (attribute_twice, "'alpha', 'alpha'|accepts"),
     "a function": (with_function, "function"),
     "integers": (lambda: model_of([node("Relu")], kind=TensorProto.INT32), "dtype|elem type"),
     "no node": (lambda: model_of([]), "no graph"),
