@@ -16,7 +16,7 @@ _MOST = 1 << 28
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Neg", "Floor", "Ceil", "Sqrt", "Abs", "Pow", "Max", "Min")
 _ELEMENTWISE = (*_ARITHMETIC, "Equal", "Where")
 _MOVES = ("Identity", "Cast", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Concat", "Slice", "Gather")
-_OTHERS = ("Shape", "Size", "Constant", "ConstantOfShape", "Range", "ReduceProd", "Dropout")
+_OTHERS = ("Shape", "Size", "Constant", "ConstantOfShape", "Range", "ReduceProd")
 _FOLDABLE = frozenset((*_ELEMENTWISE, *_MOVES, *_OTHERS))
 
 

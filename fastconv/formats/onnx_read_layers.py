@@ -237,12 +237,11 @@ def _softmax(at: At, kind: type[L.Softmax]) -> None:
     if product(shape[axis + 1 :]) == 1:
         at.add(kind(axis), at.x())
         return
-    kept = tuple(0 if size is None else size for size in shape[axis:])
+    if None in shape[axis:]:
+        raise at.refuse(f"x of shape {shape}", "axes of known size from axis on")
     flat = at.add(L.Flatten(axis), at.x(), part="flat")
     scores = at.add(kind(-1), flat, part="scores")
-    if 0 in kept:
-        raise at.refuse(f"x of shape {shape}", "axes of known size from axis on")
-    at.add(L.Reshape((*(0,) * axis, *kept)), scores)
+    at.add(L.Reshape((*(0,) * axis, *shape[axis:])), scores)
 
 
 def dropout(at: At) -> None:

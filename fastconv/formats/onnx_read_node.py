@@ -154,6 +154,11 @@ class At:
             raise self.refuse(f"x of unknown size {shape}", f"sizes that are known, for {what}")
         return shape
 
+    def finite(self, value: float) -> float:
+        """An infinity, which a layer's argument must not be and max pooling is padded with, as the largest number of
+        the model's dtype."""
+        return float(np.nan_to_num(self.wiring.dtype.type(value), nan=value))
+
     # ---- results
 
     def layer(self, make: Callable[[], Layer], **weights: np.ndarray) -> Layer:

@@ -43,7 +43,7 @@ def max_pool(at: At) -> None:
     kernel, stride, dilation, pads, ceil = _window(at)
     x = at.x()
     if any(max(pair) > (d * (k - 1) + 1) // 2 for pair, k, d in zip(pads, kernel, dilation, strict=True)):
-        x, pads = at.add(L.Pad(pads, LOWEST), x, part="padded"), ((0, 0),) * len(pads)
+        x, pads = at.add(L.Pad(pads, at.finite(-np.inf)), x, part="padded"), ((0, 0),) * len(pads)
     at.add(_MAX[len(kernel) - 1](kernel, stride, pads, dilation, ceil_mode=ceil), x)
 
 
@@ -97,7 +97,3 @@ def reduce_mean(at: At) -> None:
             at.add(L.Flatten(1), at.add(L.GlobalAvgPool2d(), x, part="mean"))
         return
     at.add(L.Mean(axes, keepdim=keep), at.x())
-
-
-# What no number of a window is below: padding that never is the maximum.
-LOWEST = -3.4028234663852886e38

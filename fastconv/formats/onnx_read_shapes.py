@@ -1,8 +1,6 @@
 """ONNX's operators that move or cut arrays as layers.
 A size that depends on the batch stays open: 0 keeps that of x, -1 is what remains."""
 
-import numpy as np
-
 from .. import layers as L
 from .onnx_read_graph import Shape, open_axis, product
 from .onnx_read_node import At
@@ -174,7 +172,5 @@ def pad(at: At) -> None:
     if not any(map(any, pairs)):
         at.pass_on()
         return
-    if np.isinf(value):  # what max pooling is padded with
-        value = float(np.copysign(np.finfo(at.wiring.dtype).max, value))
     first = next(place for place, pair in enumerate(pairs) if any(pair))
-    at.add(L.Pad(tuple(pairs[first:]), value), at.x())
+    at.add(L.Pad(tuple(pairs[first:]), at.finite(value)), at.x())

@@ -195,6 +195,41 @@ def test_an_attribute_is_read_or_refused(tmp_path, opset, kind, name, value):
         np.testing.assert_allclose(one, want, rtol=1e-5, atol=1e-5)
 
 
+def test_padding_of_max_pooling_is_below_every_float64(tmp_path):
+    """It was float32's lowest number, which a window of lower ones of float64 is not above."""
+    window = {"kernel_shape": [2, 2], "pads": [0, 0, 2, 2]}
+    model = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("MaxPool", ["x"], ["y"], **window)],
+            "g",
+            [helper.make_tensor_value_info("x", TensorProto.DOUBLE, (1, 1, 2, 2))],
+            [helper.make_tensor_value_info("y", TensorProto.DOUBLE, (1, 1, 3, 3))],
+        ),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    onnx.save(model, tmp_path / "a.onnx")
+    y = fastconv.load(tmp_path / "a.onnx")(np.full((1, 1, 2, 2), -1e300))
+    np.testing.assert_array_equal(y[..., :2, :2], np.full((1, 1, 2, 2), -1e300))
+
+
+def test_dropout_of_a_constant(tmp_path):
+    tensors = [numpy_helper.from_array(np.float32([[1, 2]]), "c")]
+    model = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("Dropout", ["c"], ["d"], seed=1), helper.make_node("Add", ["x", "d"], ["y"])],
+            "g",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 2))],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 2))],
+            tensors,
+        ),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    onnx.save(model, tmp_path / "a.onnx")
+    np.testing.assert_array_equal(fastconv.load(tmp_path / "a.onnx")(np.float32([[1, 1]])), np.float32([[2, 3]]))
+
+
 def test_every_operator_with_attributes_is_here():
     schemas = {kind: [schema_of(kind, opset) for opset in OPSETS] for kind in BUILDERS}
     having = {kind for kind, found in schemas.items() if any(schema and schema.attributes for schema in found)}
