@@ -1,10 +1,10 @@
 """ONNX files that are damaged, lie about sizes, point elsewhere, or have what is not supported: FormatError alone."""
 
 import os
-import random
 
 import numpy as np
 import pytest
+from damage import mutations
 
 import fastconv
 from fastconv import layers as L
@@ -49,22 +49,9 @@ def test_every_truncation(small, tmp_path):
 
 
 def test_mutations(small, tmp_path):
-    """Bytes changed, removed, doubled; whatever opens also runs or says what does not fit."""
-    content, generator, path = small.read_bytes(), random.Random(0), tmp_path / "changed.onnx"
-    x, ran = np.ones((1, 2, 6, 6), np.float32), 0
-    for _ in range(600):
-        changed = bytearray(content)
-        for _ in range(generator.choice((1, 1, 2, 8))):
-            place = generator.randrange(len(changed))
-            match generator.randrange(4):
-                case 0:
-                    changed[place] = generator.randrange(256)
-                case 1:
-                    changed[place] ^= 1 << generator.randrange(8)
-                case 2:
-                    del changed[place : place + generator.randrange(1, 9)]
-                case _:
-                    changed[place:place] = changed[place : place + generator.randrange(1, 40)]
+    """Whatever opens also runs or says what does not fit."""
+    path, x, ran = tmp_path / "changed.onnx", np.ones((1, 2, 6, 6), np.float32), 0
+    for changed in mutations(small.read_bytes(), 600):
         path.write_bytes(changed)
         if opened(path):
             try:
