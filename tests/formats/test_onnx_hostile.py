@@ -89,6 +89,20 @@ def lying():
     return tensor
 
 
+def held_twice():
+    """Which of both a reader takes is its own affair."""
+    tensor = weight()
+    tensor.float_data.extend([2.0] * 54)
+    return tensor
+
+
+def inside_and_outside():
+    tensor = weight()
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="weights.bin")
+    return tensor
+
+
 def attribute_twice():
     twice = node("LeakyRelu", alpha=0.5)
     twice.attribute.append(helper.make_attribute("alpha", 0.1))
@@ -114,6 +128,11 @@ REFUSED = {
     "no node": (lambda: model_of([]), "no graph"),
     "a weight that lies": (lambda: model_of([node("Conv", ("x", "w"))], [lying()]), "bytes"),
     "a weight twice": (lambda: model_of([node("Conv", ("x", "w"))], [weight(), weight()]), "a name twice"),
+    "data twice": (lambda: model_of([node("Conv", ("x", "w"))], [held_twice()]), "data in (raw_data|float_data) and"),
+    "data in two places": (
+        lambda: model_of([node("Conv", ("x", "w"))], [inside_and_outside()]),
+        "data in raw_data and another file",
+    ),
     "a weight of x": (lambda: model_of([node("Conv", ("x", "x"))]), "depends on x"),
     "negative pads": (lambda: model_of([node("Conv", ("x", "w"), pads=[-1, 0, 0, 0])], [weight()]), "pads|accepts"),
     "kernel_shape": (lambda: model_of([node("Conv", ("x", "w"), kernel_shape=[2, 2])], [weight()]), "kernel_shape"),
@@ -187,6 +206,28 @@ def test_weights_in_another_file(tmp_path):
         path, _ = external(tmp_path, "weights.bin", offset, length)
         with pytest.raises(FormatError, match="bytes"):
             fastconv.load(path, external_data=True)
+
+
+def test_weights_in_a_hard_link(tmp_path):
+    """Of a file elsewhere that the user may read and the maker of the model may not."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "secret").write_bytes(bytes(216))
+    os.link(tmp_path / "secret", tmp_path / "model" / "link")
+    path, _ = external(tmp_path / "model", "link")
+    with pytest.raises(FormatError, match="'link', a hard link"):
+        fastconv.load(path, external_data=True)
+    (tmp_path / "secret").unlink()
+    fastconv.load(path, external_data=True)
+
+
+def test_weights_through_a_folder_that_is_a_link(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "secret").write_bytes(bytes(216))
+    os.symlink(tmp_path / "others", tmp_path / "model" / "in", target_is_directory=True)
+    path, _ = external(tmp_path / "model", "in/secret")
+    with pytest.raises(FormatError, match="in the folder of this one"):
+        fastconv.load(path, external_data=True)
 
 
 @pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "link", "", ".", "in/../../secret", "a\0b"])
