@@ -211,12 +211,25 @@ SIMPLE: dict[str, tuple[Callable[..., L.Layer], tuple[str, float] | None]] = {
     "Tanh": (L.Tanh, None),
     "Softplus": (L.Softplus, None),
     "HardSwish": (L.Hardswish, None),
+    "Celu": (L.CELU, ("alpha", 1.0)),
+    "ThresholdedRelu": (L.Threshold, ("alpha", 1.0)),
+    "Mish": (L.Mish, None),
+    "Softsign": (L.Softsign, None),
+    "Erf": (L.Erf, None),
 }
 
 
 def simple(at: At) -> None:
     make, number = SIMPLE[at.kind]
     at.add(make() if number is None else make(at.real(*number)), at.x())
+
+
+def selu(at: At) -> None:
+    at.add(L.SELU(at.real("alpha", 1.67326319217681884765625), at.real("gamma", 1.05070102214813232421875)), at.x())
+
+
+def gelu(at: At) -> None:
+    at.add(L.GELU(at.word("approximate", "none", ("none", "tanh"))), at.x())
 
 
 def softmax(at: At) -> None:

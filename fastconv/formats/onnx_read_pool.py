@@ -1,4 +1,4 @@
-"""ONNX's pooling and means as layers, and the padding that auto_pad means.
+"""ONNX's pooling and reductions as layers, and the padding that auto_pad means.
 Every attribute is read or refused."""
 
 from typing import Any
@@ -37,6 +37,13 @@ def _window(at: At) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], 
     return kernel, stride, dilation, padding_of(at, reach, stride), bool(at.whole("ceil_mode", 0))
 
 
+def _dense_window(at: At) -> tuple[tuple[int, ...], tuple[int, ...], Pairs, bool]:
+    kernel, stride, dilation, pads, ceil = _window(at)
+    if any(d != 1 for d in dilation):
+        raise at.refuse(f"dilations {dilation}", "1")
+    return kernel, stride, pads, ceil
+
+
 def max_pool(at: At) -> None:
     at.only_first_output("Indices")
     at.pass_over("storage_order")  # of the indices
@@ -48,9 +55,7 @@ def max_pool(at: At) -> None:
 
 
 def average_pool(at: At) -> None:
-    kernel, stride, dilation, pads, ceil = _window(at)
-    if any(d != 1 for d in dilation):
-        raise at.refuse(f"dilations {dilation}", "1")
+    kernel, stride, pads, ceil = _dense_window(at)
     counted = bool(at.whole("count_include_pad", 0))
     kind = _AVERAGE[len(kernel) - 1]
     if all(max(pair) <= k // 2 for pair, k in zip(pads, kernel, strict=True)):
@@ -68,6 +73,14 @@ def average_pool(at: At) -> None:
     at.add(L.Mul(), at.add(layer, padded, part="mean"), held)
 
 
+def lp_pool(at: At) -> None:
+    kernel, stride, pads, ceil = _dense_window(at)
+    x = at.x()
+    if any(max(pair) > k // 2 for pair, k in zip(pads, kernel, strict=True)):
+        x, pads = at.add(L.Pad(pads), x, part="padded"), ((0, 0),) * len(pads)
+    at.add(L.LpPool(at.whole("p", 2), kernel, stride, pads, ceil), x)
+
+
 def global_average_pool(at: At) -> None:
     axes = len(at.known_shape())
     at.add(L.GlobalAvgPool2d() if axes == 4 else L.Mean(tuple(range(2, axes)), keepdim=True), at.x())
@@ -79,8 +92,17 @@ def global_max_pool(at: At) -> None:
     at.add(L.AdaptiveMaxPool2d(1), at.x())
 
 
-def reduce_mean(at: At) -> None:
-    axes: Any = at.wholes("axes") if at.opset < 18 else at.whole_numbers(1, "axes")
+# Operator: the layer, and the first opset whose axes are an operand.
+REDUCTIONS: dict[str, tuple[type[L.Mean | L.Sum | L.Amax], int]] = {
+    "ReduceMean": (L.Mean, 18),
+    "ReduceSum": (L.Sum, 13),
+    "ReduceMax": (L.Amax, 18),
+}
+
+
+def reduce(at: At) -> None:
+    kind, newer = REDUCTIONS[at.kind]
+    axes: Any = at.wholes("axes") if at.opset < newer else at.whole_numbers(1, "axes")
     rank, keep = len(at.known_shape()), bool(at.whole("keepdims", 1))
     nothing = at.whole("noop_with_empty_axes", 0)
     if not axes:
@@ -88,12 +110,14 @@ def reduce_mean(at: At) -> None:
             at.pass_on()
             return
         axes = range(rank)
+    if not axes or any(not -rank <= axis < rank for axis in axes) or len({axis % rank for axis in axes}) != len(axes):
+        raise at.refuse(f"axes {tuple(axes)}", f"different ones of {rank}")
     axes = tuple(sorted(axis % rank for axis in axes))
-    if rank == 4 and axes == (2, 3):
+    if kind is L.Mean and rank == 4 and axes == (2, 3):
         x = at.x()
         if keep:
             at.add(L.GlobalAvgPool2d(), x)
         else:
             at.add(L.Flatten(1), at.add(L.GlobalAvgPool2d(), x, part="mean"))
         return
-    at.add(L.Mean(axes, keepdim=keep), at.x())
+    at.add(kind(axes, keepdim=keep), at.x())

@@ -154,8 +154,11 @@ def split(at: At) -> None:
         start += size
 
 
+_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
+
+
 def pad(at: At) -> None:
-    at.word("mode", "constant", ("constant",))
+    mode = _MODES[at.word("mode", "constant", _MODES)]
     if at.opset < 11:
         pads, value = at.wholes("pads"), at.real("value", 0.0)
     else:
@@ -173,4 +176,4 @@ def pad(at: At) -> None:
         at.pass_on()
         return
     first = next(place for place, pair in enumerate(pairs) if any(pair))
-    at.add(L.Pad(tuple(pairs[first:]), at.finite(value)), at.x())
+    at.add(L.Pad(tuple(pairs[first:]), at.finite(value), mode), at.x())

@@ -50,6 +50,11 @@ def avg_pool(at: At, layer: Any, x: Value) -> str:
     return at.op("Mul", at.op("AveragePool", x.name, **window, part="mean"), scale)
 
 
+def lp_pool(at: At, layer: Any, x: Value) -> str:
+    pads = onnx_pads(_widened(at, layer, x, layer.kernel_size))
+    return at.op("LpPool", x.name, kernel_shape=layer.kernel_size, strides=layer.stride, pads=pads, p=layer.norm_type)
+
+
 def _widened(at: At, layer: Any, x: Value, reach: tuple[int, ...]) -> Pairs:
     """The layer's padding, widened at the end by what the last window of ceil_mode reaches over it."""
     pairs = []

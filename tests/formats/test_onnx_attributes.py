@@ -43,10 +43,17 @@ NODES = {
     "Cast": (PICTURE, [], {"to": TensorProto.FLOAT}),
     "LeakyRelu": (PICTURE, [], {}),
     "Elu": (PICTURE, [], {}),
+    "Selu": (PICTURE, [], {}),
+    "Celu": (PICTURE, [], {}),
+    "ThresholdedRelu": (PICTURE, [], {}),
+    "Gelu": (PICTURE, [], {}),
     "Concat": (PICTURE, [], {"axis": 1}),
     "MaxPool": (PICTURE, [], KERNEL),
     "AveragePool": (PICTURE, [], KERNEL),
+    "LpPool": (PICTURE, [], KERNEL),
     "ReduceMean": (PICTURE, [], {}),
+    "ReduceSum": (PICTURE, [], {}),
+    "ReduceMax": (PICTURE, [], {}),
     "Reshape": (PICTURE, [whole(2, 6, 24)], {}),
     "Flatten": (PICTURE, [], {}),
     "Squeeze": ((2, 1, 4, 1), [], {}),
@@ -87,7 +94,13 @@ VALUES = {
     "to": [TensorProto.FLOAT],
     "seed": [3],
     "round_mode": ["up", "down"],
-    "coordinate_transformation_mode": ["asymmetric", "align_corners", "pytorch_half_pixel", "half_pixel"],
+    "coordinate_transformation_mode": [
+        "asymmetric",
+        "align_corners",
+        "pytorch_half_pixel",
+        "half_pixel",
+        "half_pixel_symmetric",
+    ],
     "nearest_mode": ["floor", "ceil", "round_prefer_ceil", "round_prefer_floor"],
     "keep_aspect_ratio_policy": ["stretch"],
     "min": [0.3],
@@ -95,6 +108,9 @@ VALUES = {
 }
 # Of one operator, where others take other ones.
 OWN_VALUES = {
+    ("Gelu", "approximate"): ["none", "tanh"],
+    ("LpPool", "p"): [1, 2, 3],
+    ("Resize", "cubic_coeff_a"): [-0.5],
     ("Pad", "mode"): ["constant", "reflect", "edge"],
     ("Pad", "pads"): [[0, 1, 0, 2, 0, 0, 3, 1]],
     ("Slice", "axes"): [[2]],
@@ -106,13 +122,8 @@ OWN_VALUES = {
 REFUSED = {
     ("BatchNormalization", "training_mode"): "Training_mode = True",
     ("AveragePool", "dilations"): r"dilations \(2, 1\)",
-    ("Pad", "mode"): "mode='(reflect|edge)'",
-    ("Resize", "coordinate_transformation_mode"): "align_corners",
-    ("Resize", "nearest_mode"): "half_pixel, (floor|ceil)",
-    ("Upsample", "mode"): "mode 'linear', asymmetric",
-    ("Resize", "mode"): "mode '(cubic', half_pixel|linear', asymmetric)",
-    ("Resize", "antialias"): "antialias=1",
-    ("Resize", "axes"): "axes",
+    ("Resize", "antialias"): "antialias=1 and mode 'nearest'",
+    ("LpPool", "dilations"): r"dilations \(2, 1\)",
 }
 
 
@@ -128,7 +139,7 @@ def values(kind, name, schema):
     return [0.7] if schema.attributes[name].type == onnx.defs.OpSchema.AttrType.FLOAT else [0, 1]
 
 
-OPSETS = (9, 10, 13, 17, 19)
+OPSETS = (9, 10, 13, 17, 19, 20)
 
 
 def schema_of(kind, opset):
