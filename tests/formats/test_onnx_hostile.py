@@ -147,10 +147,6 @@ REFUSED = {
         ),
         "made of nothing|accepts",
     ),
-    "reflecting": (
-        lambda: model_of([node("Pad", ("x", "p"), mode="reflect")], [numbers([0, 0, 1, 1] * 2, "p")]),
-        "mode",
-    ),
     "indices": (
         lambda: model_of([node("MaxPool", gives=("y", "i"), kernel_shape=[2, 2])], outputs=["y", "i"]),
         "Indices|dtype|accepts",
@@ -161,17 +157,6 @@ REFUSED = {
         "steps",
     ),
     "an even window": (lambda: model_of([node("LRN", size=4)]), "odd"),
-    "a fraction": (
-        lambda: model_of([node("Resize", ("x", "", "s"))],
-                         [numpy_helper.from_array(np.array([1, 1, 1.5, 2], np.float32), "s")]),
-        "whole numbers",
-    ),
-    "corners": (
-        lambda: model_of([node("Resize", ("x", "", "s"), mode="linear",
-                               coordinate_transformation_mode="align_corners")],
-                         [numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "s")]),
-        "half pixels",
-    ),
 }  # fmt: skip
 
 

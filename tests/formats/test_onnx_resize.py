@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from damage import mutations
 
 import fastconv
 from fastconv import layers as L
@@ -210,3 +211,26 @@ def test_a_huge_factor_takes_no_memory_to_load(tmp_path):
     """Whether each pixel is repeated was tried out on as many elements as the factor is large."""
     model = fastconv.load(saved(tmp_path / "a.onnx", "Resize", [None, floats(1, 1, 2**22, 2**22)]))
     assert isinstance(model.order[0].layer, L.Resize)
+
+
+DAMAGED = {
+    "Resize": ([None, None, whole(2, 3, 8, 15)], {"mode": "cubic", "cubic_coeff_a": -0.5, "antialias": 1}),
+    "Pad": ([whole(0, 1, 2, 3, 0, 1, 1, 2)], {"mode": "reflect"}),
+    "LpPool": ([], {"kernel_shape": [2, 3], "strides": [2, 1], "pads": [1, 0, 0, 1], "p": 3}),
+    "ReduceSum": ([whole(-1, 2)], {"keepdims": 0}),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_mutations(tmp_path, kind):
+    """Whatever is damaged opens or is a FormatError, without memory of the size that a number says."""
+    operands, attributes = DAMAGED[kind]
+    content = saved(tmp_path / "a.onnx", kind, operands, **attributes).read_bytes()
+    refused = 0
+    for changed in mutations(content, 300):
+        (tmp_path / "b.onnx").write_bytes(changed)
+        try:
+            fastconv.load(tmp_path / "b.onnx")
+        except FormatError:
+            refused += 1
+    assert refused > 250
