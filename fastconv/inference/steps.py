@@ -109,6 +109,7 @@ def _conv(assembly: Assembly, node: Node) -> tuple[Step, str]:
         "weight": assembly.constant(weights.plain),
         "packed": assembly.constant(weights.packed),
         "bias": assembly.constant(how["bias"]),
+        "entry": assembly.constant(how.get("entry")),
     }
     function = how.get("function", "")
     return Step("conv", places, weights.fields, function, (how.get("slope", 0.0),)), weights.form

@@ -31,13 +31,10 @@ typedef struct {
 #define TILE_AHEAD ((ptrdiff_t)8)
 #define COLUMN_PITCH ((ptrdiff_t)128) /* terms a pixel of tile_columns has room for */
 
-/* Comparisons are false for NaN, which therefore passes unchanged. */
-INLINE V NAME(relu)(V s) { return NAME(vselect)((VI)(s < NAME(vzero)()), NAME(vzero)(), s); }
+/* A NaN passes unchanged. */
+INLINE V NAME(relu)(V s) { return NAME(vlarger)(NAME(vzero)(), s); }
 INLINE V NAME(leaky_relu)(V s, T slope) { return NAME(vselect)((VI)(s < NAME(vzero)()), s * NAME(vset)(slope), s); }
-INLINE V NAME(relu6)(V s) {
-    const V six = NAME(vset)((T)6), positive = NAME(relu)(s);
-    return NAME(vselect)((VI)(positive > six), six, positive);
-}
+INLINE V NAME(relu6)(V s) { return NAME(vsmaller)(NAME(vset)((T)6), NAME(relu)(s)); }
 
 INLINE V NAME(activate)(V s, ptrdiff_t activation, T slope) {
     if (activation == FC_RELU) return NAME(relu)(s);
