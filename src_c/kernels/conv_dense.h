@@ -379,8 +379,8 @@ static int NAME(filters_stay)(NAME(dense_job) *job, double work) {
     job->input = fc_alloc((size_t)(w->groups * job->panels * blocks), (size_t)job->input_block * sizeof(T));
     if (!job->input) return FC_NO_MEMORY;
     const size_t scratch = NAME(dense_desk)(job, NULL, NULL);
-    const double elements = (double)(w->groups * job->panels * blocks) * (double)job->input_block;
-    int status = fc_parallel(w->groups * job->panels * job->pieces, elements, scratch, NAME(gather_task), job);
+    const double gathering = (double)(w->groups * job->panels * blocks) * (double)job->input_block * GATHER_COST;
+    int status = fc_parallel(w->groups * job->panels * job->pieces, gathering, scratch, NAME(gather_task), job);
     if (status == FC_OK)
         status = fc_parallel(w->groups * divide_up(job->tiles, job->together), work, scratch, NAME(filters_task), job);
     fc_free(job->input);

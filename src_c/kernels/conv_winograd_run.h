@@ -41,11 +41,13 @@ static void WINO(cut_filters)(WINO(job) *job) {
     job->u_room = job->packed ? 0 : job->group * job->tile_pitch;
 }
 
+/* Where tiles are fewer than filters, where the transformed weight would be large, and where blocks of tiles alone are too few tasks. */
 static int WINO(filters_should_stay)(const WINO(job) *job) {
-    enum { LIMIT_BYTES = 48 << 20 }; /* for the transformed weight */
+    enum { LIMIT_BYTES = 48 << 20, LEAST_TASKS = 8 };
     const window *w = job->w;
     const double weight = (double)w->groups * (double)w->k * (double)w->c * WINO_POINTS * sizeof(T);
-    return w->n * window_pixels(&job->grid) < w->k || weight > LIMIT_BYTES;
+    const ptrdiff_t tasks = w->groups * job->blocks * divide_up(job->tiles, WINO_GROUP);
+    return w->n * window_pixels(&job->grid) < w->k || weight > LIMIT_BYTES || tasks < LEAST_TASKS;
 }
 
 /* The packed form of a weight: transformed. */
