@@ -94,6 +94,12 @@ def test_the_table_lists_every_operation_and_no_other():
     assert listed == public
 
 
+def test_the_operators_of_onnx_are_those_that_are_read():
+    from fastconv.formats.onnx_read import BUILDERS
+
+    assert quoted(section("onnx")) == sorted(BUILDERS)
+
+
 def test_every_operation_has_a_twin():
     for name in functional.__all__:
         assert hasattr(reference, name), f"fastconv.reference has no {name}"

@@ -28,7 +28,8 @@ except ImportError as error:
 
 from fastconv import functional as F
 from fastconv.formats.errors import FormatError
-from fastconv.formats.onnx_read import graph_of, reads_operators
+from fastconv.formats.onnx_padding import window_padding
+from fastconv.formats.onnx_read import graph_of, is_read
 from fastconv.layers import Graph
 
 __all__ = ["Backend", "BackendRep", "new_ops"]
@@ -54,7 +55,7 @@ class BackendRep(base.BackendRep):
         try:
             self._graph = graph_of(model)
         except FormatError:
-            if len(self._names) <= 1 or not reads_operators(model):
+            if len(self._names) <= 1 or not all(map(is_read, model.graph.node)):
                 raise
 
     def run(self, inputs: Any, **kwargs: Any) -> tuple[np.ndarray, ...]:
@@ -141,18 +142,8 @@ def _axes(*values: Sequence[int] | None, axes: int) -> list[tuple[int, ...]]:
 
 def _pairs(auto_pad: str | None, pads: Any, shape: tuple[int, ...], reach: tuple[int, ...], stride: tuple[int, ...]):
     """(before, after) of each axis."""
-    axes = len(reach)
-    if auto_pad in (None, "", "NOTSET"):
-        pads = (0,) * (2 * axes) if pads is None else tuple(pads)
-        return tuple(zip(pads[:axes], pads[axes:], strict=True))
-    if auto_pad == "VALID":
-        return ((0, 0),) * axes
-    pairs = []
-    for size, step, r in zip(shape[2:], stride, reach, strict=True):
-        total = max(0, (-(-size // step) - 1) * step + r - size)
-        less, more = total // 2, total - total // 2
-        pairs.append((less, more) if auto_pad == "SAME_UPPER" else (more, less))
-    return tuple(pairs)
+    pads = (0,) * (2 * len(reach)) if pads is None else tuple(pads)
+    return window_padding(auto_pad or "NOTSET", pads, shape[2:], reach, stride)
 
 
 class Conv(op_conv.Conv):

@@ -15,7 +15,8 @@ from .errors import FormatError
 from .files import PathType, open_regular
 from .model_file import take_picture_metadata
 from .onnx_read_constants import foldable, folded
-from .onnx_read_graph import At, Builder, Wiring
+from .onnx_read_graph import Wiring
+from .onnx_read_node import At, Builder
 from .onnx_read_tensors import Tensors
 from .onnx_write import onnx_package
 
@@ -31,6 +32,8 @@ BUILDERS: dict[str, Builder] = {
     "LRN": layers.lrn,
     "PRelu": layers.prelu,
     "Clip": layers.clip,
+    "Selu": layers.selu,
+    "Gelu": layers.gelu,
     "HardSigmoid": layers.hard_sigmoid,
     "Softmax": layers.softmax,
     "LogSoftmax": layers.log_softmax,
@@ -45,7 +48,8 @@ BUILDERS: dict[str, Builder] = {
     "AveragePool": pool.average_pool,
     "GlobalAveragePool": pool.global_average_pool,
     "GlobalMaxPool": pool.global_max_pool,
-    "ReduceMean": pool.reduce_mean,
+    "LpPool": pool.lp_pool,
+    **dict.fromkeys(pool.REDUCTIONS, pool.reduce),
     "Reshape": shapes.reshape,
     "Flatten": shapes.flatten,
     "Squeeze": shapes.squeeze,
@@ -86,10 +90,9 @@ def graph_of(model: Any, path: PathType = "the model", *, external_data: bool = 
     return _finished(path, model, wiring)
 
 
-def reads_operators(model: Any) -> bool:
-    """Whether all operators of an onnx.ModelProto are ones that are read here."""
-    known = {*BUILDERS, "Constant", "ConstantOfShape", "Shape"}
-    return all(node.domain in ("", "ai.onnx") and node.op_type in known for node in model.graph.node)
+def is_read(node: Any) -> bool:
+    """Whether the operator of an onnx.NodeProto is one that is read here."""
+    return node.domain in ("", "ai.onnx") and (node.op_type in BUILDERS or foldable(node.op_type))
 
 
 def _parsed(onnx: Any, path: PathType) -> Any:
@@ -165,7 +168,7 @@ def _inputs(path: PathType, model: Any, wiring: Wiring) -> None:
 def _node(onnx: Any, at: At, model: Any) -> None:
     """Add one node: fold it, put it off, or build its layers."""
     node, wiring = at.node, at.wiring
-    if node.domain not in ("", "ai.onnx") or (node.op_type not in BUILDERS and not foldable(node.op_type)):
+    if not is_read(node):
         raise at.refuse(f"operator {node.domain or 'ai.onnx'}.{node.op_type}", "one of " + ", ".join(sorted(BUILDERS)))
     given = [name for name in node.input if name]
     if node.op_type in ("Shape", "Size") or (foldable(node.op_type) and wiring.are_known(node.op_type, given)):
@@ -182,6 +185,7 @@ def _node(onnx: Any, at: At, model: Any) -> None:
         raise at.refuse("operands that depend on x", "constants")
     try:
         BUILDERS[node.op_type](at)
+        at.require_all_read()
     except FormatError:
         raise
     except (ValueError, TypeError, OverflowError, IndexError) as error:

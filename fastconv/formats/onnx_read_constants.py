@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .onnx_read_graph import At, with_open
+from .onnx_read_graph import with_open
+from .onnx_read_node import At
 
 # Numbers that all results of a file together may have beyond what their operands have: 1 GB of float32.
 _MOST = 1 << 28
@@ -15,7 +16,7 @@ _MOST = 1 << 28
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Neg", "Floor", "Ceil", "Sqrt", "Abs", "Pow", "Max", "Min")
 _ELEMENTWISE = (*_ARITHMETIC, "Equal", "Where")
 _MOVES = ("Identity", "Cast", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Concat", "Slice", "Gather")
-_OTHERS = ("Shape", "Size", "Constant", "ConstantOfShape", "Range", "ReduceProd", "Dropout")
+_OTHERS = ("Shape", "Size", "Constant", "ConstantOfShape", "Range", "ReduceProd")
 _FOLDABLE = frozenset((*_ELEMENTWISE, *_MOVES, *_OTHERS))
 
 

@@ -2,7 +2,7 @@
 They never look at values: shapes are broadcast when x is there."""
 
 from .. import layers as L
-from .onnx_read_graph import At
+from .onnx_read_node import At
 
 JOINS: dict[str, type[L.Join]] = {"Add": L.Add, "Sum": L.Add, "Sub": L.Sub, "Mul": L.Mul, "Div": L.Div}
 
@@ -22,7 +22,8 @@ def bound(at: At) -> None:
 
 
 def concat(at: At) -> None:
+    axis = at.whole("axis", 1)
     if len(at.node.input) == 1:
         at.pass_on()
         return
-    at.add(L.Cat(at.whole("axis", 1)), *(at.x(place) for place in range(len(at.node.input))))
+    at.add(L.Cat(axis), *(at.x(place) for place in range(len(at.node.input))))

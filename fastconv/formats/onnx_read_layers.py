@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from .. import layers as L
-from .onnx_read_graph import At, product
+from .onnx_padding import window_padding
+from .onnx_read_graph import product
+from .onnx_read_node import At
 from .onnx_read_pool import padding_of
 
 _CONV = (L.Conv1d, L.Conv2d, L.Conv3d)
@@ -51,13 +53,12 @@ def conv_transpose(at: At) -> None:
     weight, kernel, settings = _weight(at)
     channels, filters = weight.shape[0], weight.shape[1] * settings["groups"]
     axes = len(kernel)
-    extra = at.wholes("output_padding", (0,) * axes)
+    extra, given = at.wholes("output_padding", (0,) * axes), at.wholes("pads", (0,) * (2 * axes))
     sizes = at.wholes("output_shape")
     how = at.word("auto_pad", "NOTSET", ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"))
     stride, dilation = settings["stride"], settings["dilation"]
     if sizes is None and how in ("NOTSET", "VALID"):
-        given = (0,) * (2 * axes) if how == "VALID" else at.wholes("pads", (0,) * (2 * axes))
-        pads = tuple(zip(given[:axes], given[axes:], strict=True))
+        pads = window_padding(how, given, (None,) * axes, kernel, stride)
     else:
         spatial = at.spatial("output_shape")
         wanted = tuple(size * s for size, s in zip(spatial, stride, strict=True)) if sizes is None else sizes[-axes:]
@@ -84,17 +85,19 @@ def conv_transpose(at: At) -> None:
 
 
 def gemm(at: At) -> None:
-    if at.whole("transA", 0) or at.is_constant(0) or not at.is_constant(1) or not _is_row(at, 2):
-        _general_gemm(at)
+    transposed = bool(at.whole("transA", 0)), bool(at.whole("transB", 0))
+    alpha, beta = at.real("alpha", 1.0), at.real("beta", 1.0)
+    if transposed[0] or at.is_constant(0) or not at.is_constant(1) or not _is_row(at, 2):
+        _general_gemm(at, transposed, alpha, beta)
         return
     weight = at.floats(1, "B", 2)
-    weight = weight if at.whole("transB", 0) else weight.T
+    weight = weight if transposed[1] else weight.T
     kind = weight.dtype.type
-    weight = weight * kind(at.real("alpha", 1.0)) if at.real("alpha", 1.0) != 1 else weight
+    weight = weight * kind(alpha) if alpha != 1 else weight
     bias = {}
     if at.has(2):
         c = at.floats(2, "C")
-        bias = {"bias": np.broadcast_to(c.reshape(-1) * kind(at.real("beta", 1.0)), (weight.shape[0],))}
+        bias = {"bias": np.broadcast_to(c.reshape(-1) * kind(beta), (weight.shape[0],))}
     layer = at.layer(lambda: L.Linear(weight.shape[1], weight.shape[0], bias=bool(bias)), weight=weight, **bias)
     at.add(layer, at.x(), weight=1)
     at.set_shape((None, weight.shape[0]))
@@ -104,21 +107,20 @@ def _is_row(at: At, place: int) -> bool:
     return not at.has(place) or (at.is_constant(place) and product(at.floats(place, "C").shape[:-1]) == 1)
 
 
-def _general_gemm(at: At) -> None:
+def _general_gemm(at: At, transposed: tuple[bool, bool], alpha: float, beta: float) -> None:
     """alpha * A' * B' + beta * C, step by step."""
     factors = []
     for place, name in enumerate("AB"):
         x = at.x(place)
-        factors.append(at.add(L.Permute((1, 0)), x, part=name) if at.whole(f"trans{name}", 0) else x)
-    result = _times(at, at.add(L.MatMul(), *factors, part="product"), "alpha")
+        factors.append(at.add(L.Permute((1, 0)), x, part=name) if transposed[place] else x)
+    result = _times(at, at.add(L.MatMul(), *factors, part="product"), "alpha", alpha)
     if at.has(2):
-        at.add(L.Add(), result, _times(at, at.x(2), "beta"))
+        at.add(L.Add(), result, _times(at, at.x(2), "beta", beta))
     else:
         at.add(L.Identity(), result)
 
 
-def _times(at: At, x: str, name: str) -> str:
-    factor = at.real(name, 1.0)
+def _times(at: At, x: str, name: str, factor: float) -> str:
     if factor == 1:
         return x
     held = at.layer(lambda: L.Constant(()), value=np.array(factor, at.wiring.dtype))
@@ -209,12 +211,25 @@ SIMPLE: dict[str, tuple[Callable[..., L.Layer], tuple[str, float] | None]] = {
     "Tanh": (L.Tanh, None),
     "Softplus": (L.Softplus, None),
     "HardSwish": (L.Hardswish, None),
+    "Celu": (L.CELU, ("alpha", 1.0)),
+    "ThresholdedRelu": (L.Threshold, ("alpha", 1.0)),
+    "Mish": (L.Mish, None),
+    "Softsign": (L.Softsign, None),
+    "Erf": (L.Erf, None),
 }
 
 
 def simple(at: At) -> None:
     make, number = SIMPLE[at.kind]
     at.add(make() if number is None else make(at.real(*number)), at.x())
+
+
+def selu(at: At) -> None:
+    at.add(L.SELU(at.real("alpha", 1.67326319217681884765625), at.real("gamma", 1.05070102214813232421875)), at.x())
+
+
+def gelu(at: At) -> None:
+    at.add(L.GELU(at.word("approximate", "none", ("none", "tanh"))), at.x())
 
 
 def softmax(at: At) -> None:
@@ -235,23 +250,23 @@ def _softmax(at: At, kind: type[L.Softmax]) -> None:
     if product(shape[axis + 1 :]) == 1:
         at.add(kind(axis), at.x())
         return
-    kept = tuple(0 if size is None else size for size in shape[axis:])
+    if None in shape[axis:]:
+        raise at.refuse(f"x of shape {shape}", "axes of known size from axis on")
     flat = at.add(L.Flatten(axis), at.x(), part="flat")
     scores = at.add(kind(-1), flat, part="scores")
-    if 0 in kept:
-        raise at.refuse(f"x of shape {shape}", "axes of known size from axis on")
-    at.add(L.Reshape((*(0,) * axis, *kept)), scores)
+    at.add(L.Reshape((*(0,) * axis, *shape[axis:])), scores)
 
 
 def dropout(at: At) -> None:
     """Nothing in inference; trained again, it drops."""
     at.only_first_output("the mask")
+    at.pass_over("seed")
     if at.opset >= 12 and at.has(2) and bool(at.constant(2, "training_mode")):
         raise at.refuse("training_mode=true", "inference")
+    ratio = at.real("ratio", 0.5) if at.opset < 12 else float(at.constant(1, "ratio")) if at.has(1) else 0.5
     if at.is_constant(0):
         at.pass_on()
         return
-    ratio = at.real("ratio", 0.5) if at.opset < 12 else float(at.constant(1, "ratio")) if at.has(1) else 0.5
     at.add(L.Dropout(ratio), at.x())
 
 
@@ -260,6 +275,7 @@ def identity(at: At) -> None:
 
 
 def cast(at: At) -> None:
+    at.pass_over("saturate", "round_mode")  # of casts to floats of 8 bits
     if at.wiring.tensors.float_dtype(at.whole("to", 0)) != at.wiring.dtype:
         raise at.refuse(f"a cast to data type {at.whole('to', 0)}", f"{at.wiring.dtype}, as the rest")
     at.pass_on()

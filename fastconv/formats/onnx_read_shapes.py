@@ -1,17 +1,17 @@
 """ONNX's operators that move or cut arrays as layers.
 A size that depends on the batch stays open: 0 keeps that of x, -1 is what remains."""
 
-import numpy as np
-
 from .. import layers as L
-from .onnx_read_graph import At, Shape, open_axis, product
+from .onnx_read_graph import Shape, open_axis, product
+from .onnx_read_node import At
 
 
 def reshape(at: At) -> None:
     target: tuple[int, ...] | None = None
+    as_it_is = at.whole("allowzero", 0)
     if at.is_constant(1):
         target = at.whole_numbers(1, "shape")
-        if at.whole("allowzero", 0) and 0 in target:
+        if as_it_is and 0 in target:
             raise at.refuse(f"allowzero=1 and shape {target}", "sizes that are not 0")
         shape = at.shape()
         # A batch that was traced as a number: it stays that of x where the rest fits without it.
@@ -135,6 +135,8 @@ def _end(value: int) -> int | None:
 
 def split(at: At) -> None:
     axis, outputs = at.whole("axis", 0), len(at.node.output)
+    if at.whole("num_outputs", outputs) != outputs:
+        raise at.refuse(f"num_outputs={at.whole('num_outputs', outputs)}", f"{outputs}, as many as there are")
     sizes = at.wholes("split") if at.opset < 13 else at.whole_numbers(1, "split")
     if sizes is None:
         shape = at.known_shape()
@@ -152,8 +154,11 @@ def split(at: At) -> None:
         start += size
 
 
+_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
+
+
 def pad(at: At) -> None:
-    at.word("mode", "constant", ("constant",))
+    mode = _MODES[at.word("mode", "constant", _MODES)]
     if at.opset < 11:
         pads, value = at.wholes("pads"), at.real("value", 0.0)
     else:
@@ -170,7 +175,5 @@ def pad(at: At) -> None:
     if not any(map(any, pairs)):
         at.pass_on()
         return
-    if np.isinf(value):  # what max pooling is padded with
-        value = float(np.copysign(np.finfo(at.wiring.dtype).max, value))
     first = next(place for place, pair in enumerate(pairs) if any(pair))
-    at.add(L.Pad(tuple(pairs[first:]), value), at.x())
+    at.add(L.Pad(tuple(pairs[first:]), at.finite(value), mode), at.x())

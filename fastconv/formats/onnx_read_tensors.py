@@ -11,6 +11,8 @@ import numpy as np
 from .errors import FormatError
 from .files import PathType, open_regular, read_exactly
 
+# Where a tensor may hold its numbers.
+_FIELDS = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data")
 # What is left in the graph for onnx to check and infer by: constants that say shapes.
 _SMALL_BYTES = 4096
 
@@ -50,6 +52,10 @@ class Tensors:
             raise FormatError(self.path, where, f"data type {tensor.data_type}", "float16/32/64, integers or bool")
         if any(size < 0 for size in tensor.dims) or tensor.HasField("segment"):
             raise FormatError(self.path, where, f"shape {list(tensor.dims)}", "sizes of at least 0, not in segments")
+        given = [field.name for field, _ in tensor.ListFields() if field.name in _FIELDS]
+        if len(given) + self._is_external(tensor) > 1:
+            places = given + ["another file"] * self._is_external(tensor)
+            raise FormatError(self.path, where, f"data in {' and '.join(places)}", "data in one of them")
         if self._is_external(tensor):
             if not self._external:
                 what = "sure that the file may have others of its folder read: external_data=True"
@@ -90,6 +96,9 @@ class Tensors:
         except ValueError:
             raise FormatError(self.path, where, f"external data {entries}", "offset and length in bytes") from None
         with open_regular(place) as (file, size):
+            if os.fstat(file.fileno()).st_nlink > 1:  # it may be a name of a file that lies elsewhere
+                what = "a file in the folder of this one, and nowhere else"
+                raise FormatError(self.path, where, f"external data in {os.path.basename(place)!r}, a hard link", what)
             if offset < 0 or stated != length or offset + length > size:
                 found = f"{stated:,} bytes from {offset:,} on of {size:,}"
                 raise FormatError(self.path, where, found, f"{length:,} bytes that are in {os.path.basename(place)!r}")

@@ -1,5 +1,5 @@
-"""What each layer but the pooling ones is in ONNX, operators of opset 17: a function `(at, layer, *xs)` that adds nodes
-and gives the name of the result. It must never depend on the size of the batch."""
+"""What each layer but pooling and activations is in ONNX, operators of opset 17: a function `(at, layer, *xs)` that
+adds nodes and gives the name of the result. It must never depend on the size of the batch."""
 
 from typing import Any
 
@@ -82,86 +82,16 @@ def local_response_norm(at: At, layer: Any, x: Value) -> str:
     return at.op("Div", x.name, at.op("Pow", sum_, at.floats("beta", layer.beta), part="divisor"))
 
 
-def relu(at: At, layer: Any, x: Value) -> str:
-    return at.op("Relu", x.name)
-
-
-def relu6(at: At, layer: Any, x: Value) -> str:
-    return at.op("Clip", x.name, at.floats("min", 0), at.floats("max", 6))
-
-
-def leaky_relu(at: At, layer: Any, x: Value) -> str:
-    slope = layer.negative_slope
-    if at.dtype == np.float32 or slope == float(np.float32(slope)):
-        return at.op("LeakyRelu", x.name, alpha=slope)
-    # Attributes are float32, too coarse for a float64 model.
-    zero = at.floats("zero", 0)
-    below = at.op("Mul", at.op("Min", x.name, zero, part="below"), at.floats("slope", slope), part="sloped")
-    return at.op("Add", at.op("Max", x.name, zero, part="above"), below)
-
-
-def sigmoid(at: At, layer: Any, x: Value) -> str:
-    return at.op("Sigmoid", x.name)
-
-
-def tanh(at: At, layer: Any, x: Value) -> str:
-    return at.op("Tanh", x.name)
-
-
-def silu(at: At, layer: Any, x: Value) -> str:
-    return at.op("Mul", x.name, at.op("Sigmoid", x.name, part="sigmoid"))
-
-
-def hardtanh(at: At, layer: Any, x: Value) -> str:
-    low = "" if layer.min_val is None else at.floats("min", layer.min_val)
-    ends = [low] if layer.max_val is None else [low, at.floats("max", layer.max_val)]
-    return at.op("Clip", x.name, *ends)
-
-
-def hardsigmoid(at: At, layer: Any, x: Value) -> str:
-    return _hard(at, x)
-
-
-def hardswish(at: At, layer: Any, x: Value) -> str:
-    return at.op("Mul", x.name, _hard(at, x, part="hard"))
-
-
-def _hard(at: At, x: Value, part: str = "") -> str:
-    """By constants of the model's dtype: HardSigmoid's attributes are float32."""
-    sixth = at.op("Div", x.name, at.floats("six", 6), part="sixth")
-    sloped = at.op("Add", sixth, at.floats("half", 0.5), part="sloped")
-    return at.op("Clip", sloped, at.floats("min", 0), at.floats("max", 1), part=part)
-
-
-def elu(at: At, layer: Any, x: Value) -> str:
-    if at.dtype == np.float32:
-        return at.op("Elu", x.name, alpha=layer.alpha)
-    zero, one = at.floats("zero", 0), at.floats("one", 1)
-    below = at.op("Exp", at.op("Min", x.name, zero, part="below"), part="exp")
-    below = at.op("Mul", at.op("Sub", below, one, part="less"), at.floats("alpha", layer.alpha), part="sloped")
-    return at.op("Add", at.op("Max", x.name, zero, part="above"), below)
-
-
-def softplus(at: At, layer: Any, x: Value) -> str:
-    return at.op("Softplus", x.name)
-
-
-def prelu(at: At, layer: Any, x: Value) -> str:
-    shape = [layer.num_parameters, *(1,) * (len(x.shape) - 2)]
-    slope = at.op("Reshape", at.weight(layer.weight.data), at.integers("channels", shape), part="slope")
-    return at.op("PRelu", x.name, slope)
-
-
 def mean(at: At, layer: Any, x: Value) -> str:
     return at.op("ReduceMean", x.name, axes=layer.dim, keepdims=int(layer.keepdim))
 
 
-def softmax(at: At, layer: Any, x: Value) -> str:
-    return at.op("Softmax", x.name, axis=layer.dim)
+def sum_(at: At, layer: Any, x: Value) -> str:
+    return at.op("ReduceSum", x.name, at.integers("axes", layer.dim), keepdims=int(layer.keepdim))
 
 
-def log_softmax(at: At, layer: Any, x: Value) -> str:
-    return at.op("LogSoftmax", x.name, axis=layer.dim)
+def amax(at: At, layer: Any, x: Value) -> str:
+    return at.op("ReduceMax", x.name, axes=layer.dim, keepdims=int(layer.keepdim))
 
 
 def passed_on(at: At, layer: Any, x: Value) -> str:
@@ -194,9 +124,31 @@ def slice_(at: At, layer: Any, x: Value) -> str:
     return at.op("Slice", x.name, *(at.integers(name, [value]) for name, value in parts.items()))
 
 
+_PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
+
+
 def pad(at: At, layer: Any, x: Value) -> str:
-    pairs = ((0, 0),) * (len(x.shape) - len(layer.padding)) + layer.padding
-    return at.op("Pad", x.name, at.integers("pads", onnx_pads(pairs)), at.floats("value", layer.value))
+    first = len(x.shape) - len(layer.padding)
+    if layer.mode == "circular":
+        return _wrapped(at, layer, x.name, first)
+    pads = at.integers("pads", onnx_pads(((0, 0),) * first + layer.padding))
+    value = [at.floats("value", layer.value)] if layer.mode == "constant" else []
+    return at.op("Pad", x.name, pads, *value, mode=_PAD_MODES[layer.mode])
+
+
+def _wrapped(at: At, layer: Any, name: str, first: int) -> str:
+    """Slices before and behind x, one axis after the other: Pad has no such mode before opset 19."""
+    for axis, (before, after) in enumerate(layer.padding, first):
+        parts = [name]
+        for part, count, ends, place in (("before", before, (-before, _END), 0), ("after", after, (0, after), 2)):
+            if count:
+                start, end = (
+                    at.integers(f"{part}.{what}", [value]) for what, value in zip(("start", "end"), ends, strict=True)
+                )
+                sliced = at.op("Slice", name, start, end, at.integers("axis", [axis]), part=part)
+                parts.insert(place, sliced)
+        name = at.op("Concat", *parts, axis=axis, part="wrapped") if len(parts) > 1 else name
+    return name
 
 
 def upsample(at: At, layer: Any, x: Value) -> str:
@@ -206,6 +158,30 @@ def upsample(at: At, layer: Any, x: Value) -> str:
     else:
         how = {"coordinate_transformation_mode": "half_pixel"}
     return at.op("Resize", x.name, "", scales, mode={"bilinear": "linear"}.get(layer.mode, layer.mode), **how)
+
+
+def resize(at: At, layer: Any, x: Value) -> str:
+    if layer.antialias or layer.coordinates == "half_pixel_symmetric" or None not in (layer.size, layer.scale_factor):
+        raise ValueError(f"save: opset 17 has no antialias, half_pixel_symmetric or size with scale_factor: {layer!r}")
+    sizes = layer.size or layer.scale_factor
+    kept, roi = len(x.shape) - len(sizes), ""
+    if layer.region is not None:
+        starts, ends = zip(*layer.region, strict=True)
+        roi = at.floats("roi", [*(0,) * kept, *starts, *(1,) * kept, *ends])
+    how = {"mode": layer.mode, "coordinate_transformation_mode": layer.coordinates}
+    if layer.mode == "nearest":
+        how["nearest_mode"] = layer.rounding
+    if layer.mode == "cubic":  # linear by what is inside alone is the same as by the edge
+        how |= {"cubic_coeff_a": layer.cubic_coeff_a, "exclude_outside": int(layer.exclude_outside)}
+    if layer.outside:
+        how["extrapolation_value"] = layer.outside
+    if layer.size is None:
+        return at.op("Resize", x.name, roi, at.scales("scales", [*(1,) * kept, *layer.scale_factor]), **how)
+    kept += next(place for place, size in enumerate((*sizes, 1)) if size is not None)
+    large = at.integers("size", at.y[kept:])
+    if kept:  # the batch among them
+        large = at.op("Concat", at.op("Shape", x.name, end=kept, part="kept"), large, axis=0, part="sizes")
+    return at.op("Resize", x.name, roi, "", large, **how)
 
 
 def add(at: At, layer: Any, *xs: Value) -> str:

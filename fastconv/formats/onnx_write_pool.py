@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .onnx_padding import Pairs
 from .onnx_write_graph import At, Value
-
-Pairs = tuple[tuple[int, int], ...]
 
 
 def padding_pairs(padding: tuple[Any, ...]) -> Pairs:
@@ -49,6 +48,11 @@ def avg_pool(at: At, layer: Any, x: Value) -> str:
     else:
         return at.op("AveragePool", x.name, **window)
     return at.op("Mul", at.op("AveragePool", x.name, **window, part="mean"), scale)
+
+
+def lp_pool(at: At, layer: Any, x: Value) -> str:
+    pads = onnx_pads(_widened(at, layer, x, layer.kernel_size))
+    return at.op("LpPool", x.name, kernel_shape=layer.kernel_size, strides=layer.stride, pads=pads, p=layer.norm_type)
 
 
 def _widened(at: At, layer: Any, x: Value, reach: tuple[int, ...]) -> Pairs:

@@ -5,11 +5,12 @@ from .activation import Identity, LeakyReLU, LogSoftmax, ReLU, ReLU6, Sigmoid, S
 from .base import Layer, Parameter
 from .containers import Concat, Residual, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from .curves import ELU, Hardsigmoid, Hardswish, Hardtanh, PReLU, Softplus
+from .curves import ELU, Hardsigmoid, Hardswish, Hardtanh, PReLU, Softplus, Threshold
 from .dropout import Dropout
 from .graph import Graph, Node
 from .join import Add, Cat, Constant, Div, Join, MatMul, Mul, Sub
 from .linear import Linear
+from .lp_pool import LpPool
 from .norm import BatchNorm1d, BatchNorm2d, BatchNorm3d, LocalResponseNorm
 from .pool import (
     AdaptiveAvgPool2d,
@@ -22,16 +23,22 @@ from .pool import (
     MaxPool2d,
     MaxPool3d,
 )
-from .reduce import Mean
+from .reduce import Amax, Mean, Sum
+from .resize import Resize
 from .shape import Flatten, Pad, Permute, Reshape, Slice, Upsample
+from .smooth_curves import CELU, GELU, SELU, Erf, Mish, Softsign
 from .summary import summarize
 from .yolo import YoloHead
 
 __all__ = [
+    "CELU",
     "ELU",
+    "GELU",
+    "SELU",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool2d",
     "Add",
+    "Amax",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
@@ -49,6 +56,7 @@ __all__ = [
     "ConvTranspose3d",
     "Div",
     "Dropout",
+    "Erf",
     "Flatten",
     "GlobalAvgPool2d",
     "Graph",
@@ -62,11 +70,13 @@ __all__ = [
     "Linear",
     "LocalResponseNorm",
     "LogSoftmax",
+    "LpPool",
     "MatMul",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
     "Mean",
+    "Mish",
     "Mul",
     "Node",
     "PReLU",
@@ -77,14 +87,18 @@ __all__ = [
     "ReLU6",
     "Reshape",
     "Residual",
+    "Resize",
     "Sequential",
     "SiLU",
     "Sigmoid",
     "Slice",
     "Softmax",
     "Softplus",
+    "Softsign",
     "Sub",
+    "Sum",
     "Tanh",
+    "Threshold",
     "Upsample",
     "YoloHead",
     "summarize",

@@ -3,6 +3,7 @@ It must never look at the arrays that a layer is called with: those are checked 
 
 import math
 import operator
+from collections.abc import Iterable
 from typing import Any
 
 Padding = str | tuple[int, ...] | tuple[tuple[int, int], ...]
@@ -48,6 +49,14 @@ def flag(layer: str, name: str, value: Any) -> bool:
     """`value`, which must be True or False."""
     if not isinstance(value, bool):
         raise TypeError(f"{layer}: {name} must be True or False, got {value!r}")
+    return value
+
+
+def choice(layer: str, name: str, value: Any, allowed: Iterable[str]) -> str:
+    """`value`, which must be one of these words."""
+    words = tuple(allowed)
+    if value not in words:
+        raise ValueError(f"{layer}: {name} must be {' or '.join(map(repr, words))}, got {value!r}")
     return value
 
 

@@ -1,5 +1,6 @@
 """Activations that networks bring along from elsewhere, as PyTorch's: piecewise linear, exponential, with a slope to
-learn. They are plain NumPy, several passes over x each; what is fast is in activation.py."""
+learn; more are in smooth_curves.py. They are plain NumPy, several passes over x each; what is fast is in
+activation.py."""
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from .base import Back, Layer, Parameter
 from .initial import filled
 
 
-class _Curve(Layer):
+class Curve(Layer):
     """y of the shape of x, element by element; the gradient needs x."""
 
     result = "new"
@@ -33,7 +34,7 @@ class _Curve(Layer):
         return self(x), back
 
 
-class Hardtanh(_Curve):
+class Hardtanh(Curve):
     """min(max(x, min_val), max_val); None is no bound."""
 
     arguments = ("min_val", "max_val")
@@ -62,7 +63,25 @@ class Hardtanh(_Curve):
         return f"min_val={self.min_val}, max_val={self.max_val}"
 
 
-class Hardsigmoid(_Curve):
+class Threshold(Curve):
+    """x where x > threshold, else 0: ReLU that begins later."""
+
+    arguments = ("threshold",)
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold = read.number("Threshold", "threshold", threshold)
+
+    def value(self, x: np.ndarray) -> np.ndarray:
+        return np.where(x <= self.threshold, x.dtype.type(0), x)
+
+    def slope(self, x: np.ndarray) -> np.ndarray:
+        return (x > self.threshold).astype(x.dtype)
+
+    def describe(self) -> str:
+        return f"threshold={self.threshold:g}"
+
+
+class Hardsigmoid(Curve):
     """min(max(x / 6 + 1 / 2, 0), 1) (Courbariaux et al. 2015; the slope of MobileNetV3)."""
 
     def value(self, x: np.ndarray) -> np.ndarray:
@@ -72,7 +91,7 @@ class Hardsigmoid(_Curve):
         return np.where(np.abs(x) < 3, x.dtype.type(1 / 6), x.dtype.type(0))
 
 
-class Hardswish(_Curve):
+class Hardswish(Curve):
     """x * hardsigmoid(x) (Howard et al. 2019)."""
 
     def value(self, x: np.ndarray) -> np.ndarray:
@@ -83,7 +102,7 @@ class Hardswish(_Curve):
         return np.where(x < -3, x.dtype.type(0), np.where(x > 3, x.dtype.type(1), inside))
 
 
-class ELU(_Curve):
+class ELU(Curve):
     """x where x > 0, else alpha * (exp(x) - 1) (Clevert et al. 2016)."""
 
     arguments = ("alpha",)
@@ -101,7 +120,7 @@ class ELU(_Curve):
         return f"alpha={self.alpha:g}"
 
 
-class Softplus(_Curve):
+class Softplus(Curve):
     """log(1 + exp(x))."""
 
     def value(self, x: np.ndarray) -> np.ndarray:

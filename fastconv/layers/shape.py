@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import functional as F
 from . import _arguments as read
+from .along import scattered
 from .base import Back, Layer
 
 
@@ -136,32 +137,61 @@ class Slice(Layer):
         return f"start={self.start}, stop={self.stop}, step={self.step}, dim={self.dim}"
 
 
-class Pad(Layer):
-    """`value` around the last axes of x: `padding` is ((before, after), ...), one pair for each of them."""
+# What surrounds x in PyTorch's words, and in NumPy's.
+_PADDINGS = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+# By how many elements what comes of x itself must be shorter than x.
+_SHORTER = {"reflect": 1, "circular": 0}
 
-    arguments = ("padding", "value")
+
+class Pad(Layer):
+    """Elements around the last axes of x: `padding` is ((before, after), ...), one pair for each of them.
+
+    `mode` "constant" puts `value` there, "reflect" x mirrored at its edge elements, "replicate" its edge elements,
+    "circular" x over again; reflected padding must be smaller than x, circular at most as large.
+    """
+
+    arguments = ("padding", "value", "mode")
     result = "new"
 
-    def __init__(self, padding: tuple[tuple[int, int], ...], value: float = 0.0) -> None:
+    def __init__(self, padding: tuple[tuple[int, int], ...], value: float = 0.0, mode: str = "constant") -> None:
         pairs = padding if isinstance(padding, (tuple, list)) else ()
         if not pairs or not all(isinstance(pair, (tuple, list)) for pair in pairs):
             raise ValueError(f"Pad: padding must be pairs (before, after), got {padding!r}")
         self.padding = tuple(read.sizes("Pad", "padding", pair, 2, 0) for pair in pairs)
         self.value = read.number("Pad", "value", value)
+        self.mode = read.choice("Pad", "mode", mode, _PADDINGS)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         kept = np.ndim(x) - len(self.padding)
         if kept < 0:
             raise ValueError(f"Pad: {len(self.padding)} pairs do not fit x of shape {np.shape(x)}")
-        return np.pad(x, ((0, 0),) * kept + self.padding, constant_values=self.value)
+        sizes = zip(np.shape(x)[kept:], self.padding, strict=True)
+        shorter = _SHORTER.get(self.mode)
+        if shorter is not None and any(max(pair) > size - shorter for size, pair in sizes if any(pair)):
+            raise ValueError(f"Pad: {self.describe()} does not fit x of shape {np.shape(x)}")
+        how = {"constant_values": self.value} if self.mode == "constant" else {}
+        return np.pad(x, ((0, 0),) * kept + self.padding, _PADDINGS[self.mode], **how)
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, Back]:
         sizes = np.shape(x)[-len(self.padding) :]
+        back = self._cut_back if self.mode == "constant" else self._added_back
+        return self(x), lambda dy, needs_input=True: back(dy, sizes) if needs_input else None
+
+    def _cut_back(self, dy: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
         inner = tuple(slice(pair[0], pair[0] + size) for pair, size in zip(self.padding, sizes, strict=False))
-        return self(x), lambda dy, needs_input=True: dy[(..., *inner)] if needs_input else None
+        return dy[(..., *inner)]
+
+    def _added_back(self, dy: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
+        """Each element's gradient is the sum over all places that it is copied to."""
+        first = dy.ndim - len(sizes)
+        for axis, (size, pair) in enumerate(zip(sizes, self.padding, strict=True), first):
+            if any(pair):
+                dy = scattered(dy, axis, size, np.pad(np.arange(size), pair, _PADDINGS[self.mode])[None])
+        return dy
 
     def describe(self) -> str:
-        return f"padding={self.padding}, value={self.value:g}"
+        last = f"value={self.value:g}" if self.mode == "constant" else f"mode={self.mode!r}"
+        return f"padding={self.padding}, {last}"
 
 
 class Upsample(Layer):

@@ -8,11 +8,12 @@ from .activation import Identity, LeakyReLU, LogSoftmax, ReLU, ReLU6, Sigmoid, S
 from .base import Layer
 from .containers import Concat, Residual, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from .curves import ELU, Hardsigmoid, Hardswish, Hardtanh, PReLU, Softplus
+from .curves import ELU, Hardsigmoid, Hardswish, Hardtanh, PReLU, Softplus, Threshold
 from .dropout import Dropout
 from .graph import Graph
 from .join import Add, Cat, Constant, Div, MatMul, Mul, Sub
 from .linear import Linear
+from .lp_pool import LpPool
 from .norm import BatchNorm1d, BatchNorm2d, BatchNorm3d, LocalResponseNorm
 from .pool import (
     AdaptiveAvgPool2d,
@@ -25,8 +26,10 @@ from .pool import (
     MaxPool2d,
     MaxPool3d,
 )
-from .reduce import Mean
+from .reduce import Amax, Mean, Sum
+from .resize import Resize
 from .shape import Flatten, Pad, Permute, Reshape, Slice, Upsample
+from .smooth_curves import CELU, GELU, SELU, Erf, Mish, Softsign
 from .yolo import YoloHead
 
 _KINDS: tuple[type[Layer], ...] = (
@@ -35,8 +38,9 @@ _KINDS: tuple[type[Layer], ...] = (
     AdaptiveAvgPool2d, AdaptiveMaxPool2d, GlobalAvgPool2d,
     BatchNorm1d, BatchNorm2d, BatchNorm3d, LocalResponseNorm, Linear,
     ReLU, ReLU6, LeakyReLU, Sigmoid, Tanh, SiLU, Softmax, LogSoftmax, Identity,
-    Hardtanh, Hardsigmoid, Hardswish, ELU, Softplus, PReLU, Mean,
-    Flatten, Reshape, Permute, Slice, Pad, Upsample, Dropout,
+    Hardtanh, Hardsigmoid, Hardswish, ELU, Softplus, PReLU, Threshold,
+    SELU, CELU, Mish, GELU, Softsign, Erf, Mean, Sum, Amax, LpPool,
+    Flatten, Reshape, Permute, Slice, Pad, Upsample, Resize, Dropout,
     Sequential, Residual, Concat, Graph, Add, Sub, Mul, Div, MatMul, Cat, Constant,
     YoloHead,
 )  # fmt: skip

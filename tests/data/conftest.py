@@ -86,33 +86,3 @@ def picture_folder(tmp_path, save_picture):
         return root
 
     return build
-
-
-@pytest.fixture
-def mutations():
-    """Seeded corruptions of `data`: flips, cuts, repeats and interesting integers of 1, 4 and 8 bytes."""
-    numbers = (0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1)
-
-    def mutate(data, count, seed=0):
-        rng = np.random.default_rng(seed)
-        for _ in range(count):
-            mutated = bytearray(data)
-            for _ in range(rng.integers(1, 4)):
-                kind, at = rng.integers(5), int(rng.integers(len(mutated) + 1))
-                # Headers are short: half of the changes go there.
-                at = at if rng.random() < 0.5 else at % 24
-                if kind == 0 and at < len(mutated):
-                    mutated[at] ^= 1 << int(rng.integers(8))
-                elif kind == 1:
-                    del mutated[at:]
-                elif kind == 2:
-                    mutated[at:at] = mutated[at : at + int(rng.integers(1, 64))]
-                elif kind == 3:
-                    width = int(rng.choice((1, 4, 8)))
-                    number = numbers[rng.integers(len(numbers))] % (1 << 8 * width)
-                    mutated[at : at + width] = number.to_bytes(width, "big")
-                else:
-                    mutated[at:at] = rng.bytes(int(rng.integers(1, 9)))
-            yield bytes(mutated)
-
-    return mutate

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from damage import mutations
 
 from fastconv.data import load_cifar10, load_cifar100, read_cifar10, read_cifar100
 from fastconv.formats import FormatError
@@ -74,7 +75,7 @@ def test_labels_out_of_range(tmp_path, cifar_bytes):
         assert caught.value.where == where
 
 
-def test_mutations_give_pictures_or_a_format_error(tmp_path, cifar_bytes, mutations):
+def test_mutations_give_pictures_or_a_format_error(tmp_path, cifar_bytes):
     content, _, _ = cifar_bytes(2)
     path, accepted = tmp_path / "b.bin", 0
     for mutated in mutations(content, 400):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from damage import mutations
 
 from fastconv.data import load_idx_folder, read_idx
 from fastconv.formats import FormatError
@@ -146,7 +147,7 @@ def test_gzip_garbage(write, idx_bytes):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_mutations_give_an_array_or_a_format_error(write, idx_bytes, mutations, packed):
+def test_mutations_give_an_array_or_a_format_error(write, idx_bytes, packed):
     content = idx_bytes(np.arange(60, dtype=np.int16).reshape(3, 4, 5))
     content = gzip.compress(content, mtime=0) if packed else content
     accepted = 0

@@ -9,6 +9,7 @@ import zlib
 
 import numpy as np
 import pytest
+from damage import mutations
 
 from fastconv.data import read_picture
 from fastconv.formats import FormatError
@@ -142,7 +143,7 @@ def test_every_truncation_is_an_error_or_harmless(tmp_path, picture, kind):
     assert accepted <= 20
 
 
-def test_mutations_give_a_picture_or_a_format_error(tmp_path, picture, mutations):
+def test_mutations_give_a_picture_or_a_format_error(tmp_path, picture):
     path, accepted = tmp_path / "p", 0
     for kind in ("PNG", "JPEG", "BMP", "GIF", "TIFF", "PPM", "WEBP"):
         buffer = io.BytesIO()

@@ -1,10 +1,10 @@
 """ONNX files that are damaged, lie about sizes, point elsewhere, or have what is not supported: FormatError alone."""
 
 import os
-import random
 
 import numpy as np
 import pytest
+from damage import mutations
 
 import fastconv
 from fastconv import layers as L
@@ -49,22 +49,9 @@ def test_every_truncation(small, tmp_path):
 
 
 def test_mutations(small, tmp_path):
-    """Bytes changed, removed, doubled; whatever opens also runs or says what does not fit."""
-    content, generator, path = small.read_bytes(), random.Random(0), tmp_path / "changed.onnx"
-    x, ran = np.ones((1, 2, 6, 6), np.float32), 0
-    for _ in range(600):
-        changed = bytearray(content)
-        for _ in range(generator.choice((1, 1, 2, 8))):
-            place = generator.randrange(len(changed))
-            match generator.randrange(4):
-                case 0:
-                    changed[place] = generator.randrange(256)
-                case 1:
-                    changed[place] ^= 1 << generator.randrange(8)
-                case 2:
-                    del changed[place : place + generator.randrange(1, 9)]
-                case _:
-                    changed[place:place] = changed[place : place + generator.randrange(1, 40)]
+    """Whatever opens also runs or says what does not fit."""
+    path, x, ran = tmp_path / "changed.onnx", np.ones((1, 2, 6, 6), np.float32), 0
+    for changed in mutations(small.read_bytes(), 600):
         path.write_bytes(changed)
         if opened(path):
             try:
@@ -102,6 +89,26 @@ def lying():
     return tensor
 
 
+def held_twice():
+    """Which of both a reader takes is its own affair."""
+    tensor = weight()
+    tensor.float_data.extend([2.0] * 54)
+    return tensor
+
+
+def inside_and_outside():
+    tensor = weight()
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="weights.bin")
+    return tensor
+
+
+def attribute_twice():
+    twice = node("LeakyRelu", alpha=0.5)
+    twice.attribute.append(helper.make_attribute("alpha", 0.1))
+    return model_of([twice])
+
+
 def with_function():
     model = model_of([node("Relu")])
     function = helper.make_function("f", "g", ["a"], ["b"], [helper.make_node("Relu", ["a"], ["b"])], [])
@@ -115,11 +122,17 @@ REFUSED = {
     "another domain": (lambda: model_of([node("Relu", domain="com.example")]), "com.example|accepts"),
     "opset 6": (lambda: model_of([node("Relu")], opset=6), "opset 6"),
     "opset 9999": (lambda: model_of([node("Relu")], opset=9999), "opset 9999"),
+    "an attribute twice": (attribute_twice, "'alpha', 'alpha'|accepts"),
     "a function": (with_function, "function"),
     "integers": (lambda: model_of([node("Relu")], kind=TensorProto.INT32), "dtype|elem type"),
     "no node": (lambda: model_of([]), "no graph"),
     "a weight that lies": (lambda: model_of([node("Conv", ("x", "w"))], [lying()]), "bytes"),
     "a weight twice": (lambda: model_of([node("Conv", ("x", "w"))], [weight(), weight()]), "a name twice"),
+    "data twice": (lambda: model_of([node("Conv", ("x", "w"))], [held_twice()]), "data in (raw_data|float_data) and"),
+    "data in two places": (
+        lambda: model_of([node("Conv", ("x", "w"))], [inside_and_outside()]),
+        "data in raw_data and another file",
+    ),
     "a weight of x": (lambda: model_of([node("Conv", ("x", "x"))]), "depends on x"),
     "negative pads": (lambda: model_of([node("Conv", ("x", "w"), pads=[-1, 0, 0, 0])], [weight()]), "pads|accepts"),
     "kernel_shape": (lambda: model_of([node("Conv", ("x", "w"), kernel_shape=[2, 2])], [weight()]), "kernel_shape"),
@@ -193,6 +206,28 @@ def test_weights_in_another_file(tmp_path):
         path, _ = external(tmp_path, "weights.bin", offset, length)
         with pytest.raises(FormatError, match="bytes"):
             fastconv.load(path, external_data=True)
+
+
+def test_weights_in_a_hard_link(tmp_path):
+    """Of a file elsewhere that the user may read and the maker of the model may not."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "secret").write_bytes(bytes(216))
+    os.link(tmp_path / "secret", tmp_path / "model" / "link")
+    path, _ = external(tmp_path / "model", "link")
+    with pytest.raises(FormatError, match="'link', a hard link"):
+        fastconv.load(path, external_data=True)
+    (tmp_path / "secret").unlink()
+    fastconv.load(path, external_data=True)
+
+
+def test_weights_through_a_folder_that_is_a_link(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "secret").write_bytes(bytes(216))
+    os.symlink(tmp_path / "others", tmp_path / "model" / "in", target_is_directory=True)
+    path, _ = external(tmp_path / "model", "in/secret")
+    with pytest.raises(FormatError, match="in the folder of this one"):
+        fastconv.load(path, external_data=True)
 
 
 @pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "link", "", ".", "in/../../secret", "a\0b"])

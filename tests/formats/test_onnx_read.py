@@ -25,8 +25,6 @@ def near(got, want, limit):
 
 # What is written with operators that no convolutional network of others is made of.
 NOT_READ = {
-    "AdaptiveMaxPool2d": "ReduceMax",
-    "adaptive max, larger": "ReduceMax",
     "BatchNorm2d-untracked": "Sqrt",
     "norm of (N, C)": "Sqrt",
     "norm of (N, C, L), eps": "Sqrt",

@@ -29,6 +29,8 @@ def test_every_layer(tmp_path, case, dtype):
     transposed = [layer for _, layer in model.named_layers() if type(layer).__name__.startswith("ConvTranspose")]
     if dtype == np.float64 and any(layer.groups > 1 for layer in transposed):
         pytest.skip("neither ONNX Runtime nor onnx's evaluator computes grouped ConvTranspose in float64")
+    if dtype == np.float64 and case.name in ("Erf", "GELU", "Resize-cubic"):
+        pytest.skip("ONNX Runtime has no kernel, and onnx's evaluator computes this in float32")
     path = tmp_path / "a.onnx"
     fastconv.save(model, path, input_shape=case.shape)
     onnx.checker.check_model(onnx.load(path), full_check=True)
@@ -130,6 +132,7 @@ BAD = [
     (picture_model, (1, 3, 6, 5), ValueError, r"layer fc, Linear.*36"),
     (lambda: L.Sequential({"a": L.Residual(Mine())}), (1, 3), TypeError, "layer a.body, Mine, is not fastconv's"),
     (lambda: Mine(), (1, 3), TypeError, "the model, Mine, is not fastconv's"),
+    (lambda: L.Resize((2,), mode="linear", antialias=True), (1, 3), ValueError, "opset 17 has no antialias"),
 ]  # fmt: skip
 
 

@@ -4,7 +4,6 @@ the file's content kept. With --atheris READER the damage follows what code it r
 
 import argparse
 import gzip
-import random
 import resource
 import struct
 import sys
@@ -22,7 +21,9 @@ from fastconv.checkpoint import load_checkpoint, save_checkpoint
 from fastconv.data import read_idx
 from fastconv.formats import FormatError
 
-NUMBERS = (0, 1, -1, 2**31 - 1, 2**31, 2**32, 2**63 - 1, -(2**63))
+sys.path.insert(0, str(Path(__file__).parents[1]))  # a script finds only its own folder
+from damage import damaged
+
 SECONDS, BYTES = 5.0, 1 << 30
 
 
@@ -83,30 +84,6 @@ READERS: dict[str, tuple[str, Callable[[Path], bytes], Callable[[Path], object]]
 }
 
 
-def damaged(content: bytes, generator: random.Random) -> bytes:
-    """Bytes changed, cut out, doubled, a number put in, the end cut off."""
-    data = bytearray(content)
-    for _ in range(generator.choice((1, 1, 2, 5))):
-        if not data:
-            break
-        place = generator.randrange(len(data))
-        match generator.randrange(6):
-            case 0:
-                data[place] = generator.randrange(256)
-            case 1:
-                data[place] ^= 1 << generator.randrange(8)
-            case 2:
-                del data[place : place + generator.choice((1, 4, 8, 64))]
-            case 3:
-                data[place:place] = data[place : place + generator.choice((1, 4, 8, 64))]
-            case 4:
-                number = struct.pack(generator.choice("<>") + "q", generator.choice(NUMBERS))
-                data[place : place + 8] = number[: generator.choice((4, 8))]
-            case _:
-                del data[generator.randrange(len(data)) :]
-    return bytes(data)
-
-
 def tried(name: str, read: Callable[[Path], object], path: Path, content: bytes) -> bool:
     """Whether it opened; any other end than FormatError leaves the file behind and goes on as it is."""
     path.write_bytes(content)
@@ -129,7 +106,7 @@ def tried(name: str, read: Callable[[Path], object], path: Path, content: bytes)
 
 def mutate(name: str, folder: Path, seconds: float) -> str:
     file, make, read = READERS[name]
-    content, generator, path = make(folder), random.Random(name), folder / file
+    content, generator, path = make(folder), np.random.default_rng(list(name.encode())), folder / file
     assert tried(name, read, path, content), f"{name}: the valid file does not open"
     cases = size = opened = 0
     end = time.monotonic() + seconds

@@ -46,6 +46,22 @@ from fastconv import layers as L
         (lambda: L.Residual(None), "Residual: expected layers"),
         (lambda: L.Concat([]), "at least one branch"),
         (lambda: L.LocalResponseNorm(0), "size"),
+        (lambda: L.CELU(0), "CELU: alpha must be above 0"),
+        (lambda: L.GELU("erf"), "GELU: approximate must be 'none' or 'tanh', got 'erf'"),
+        (lambda: L.Pad(((1, 1),), mode="mirror"), "Pad: mode must be"),
+        (lambda: L.LpPool(0, (2,)), "LpPool: norm_type must be at least 1"),
+        (lambda: L.LpPool(2, 3), "LpPool: kernel_size must be 1 to 3 sizes, got 3"),
+        (lambda: L.LpPool(2, (3,), 0), "LpPool: stride must be at least 1"),
+        (lambda: L.Resize(), "Resize: size or scale_factor"),
+        (lambda: L.Resize((2,), (1.0, 2.0)), "as many axes"),
+        (lambda: L.Resize((0,)), "Resize: size must be at least 1"),
+        (lambda: L.Resize(scale_factor=(0,)), "Resize: scale_factor must be above 0"),
+        (lambda: L.Resize(scale_factor=(1e9,)), "Resize: scale_factor must be from 0 to"),
+        (lambda: L.Resize((2,), mode="area"), "Resize: mode must be"),
+        (lambda: L.Resize((2,), antialias=True), "antialias goes with mode linear or cubic"),
+        (lambda: L.Resize((2,), coordinates="tf_crop_and_resize"), "region goes with"),
+        (lambda: L.Resize((2,), region=((0, 1),)), "region goes with"),
+        (lambda: L.Resize((2,), coordinates="tf_crop_and_resize", region=(1,)), r"pairs \(start, end\), got 1"),
     ],
 )
 def test_wrong_constructor_arguments(build, error):
@@ -81,3 +97,9 @@ def test_shapes_that_a_layer_alone_refuses():
         L.Flatten()(np.ones(3, np.float32))
     with pytest.raises(ValueError, match="Upsample: size"):
         L.Upsample(size=5)(np.ones((1, 1, 2, 2), np.float32))
+    with pytest.raises(ValueError, match=r"Resize: .* does not fit x of shape"):
+        L.Resize((5, 5))(np.ones(2, np.float32))
+    with pytest.raises(ValueError, match="Resize: nothing of x"):
+        L.Resize(scale_factor=(0.3,))(np.ones((2, 3), np.float32))
+    with pytest.raises(ValueError, match="Amax: axes"):
+        L.Amax(3)(np.ones((2, 3), np.float32))
