@@ -10,6 +10,7 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 
 SOURCES = ["src_c/dispatch.c", "src_c/parallel.c", "src_c/memory.c", "src_c/program.c"]
 TARGETS = ["src_c/targets/baseline.c", "src_c/targets/avx2.c", "src_c/targets/avx512.c"]
@@ -88,6 +89,20 @@ class BuildKernels(build_ext):
         return compiling, linking
 
 
+class Sources(sdist):
+    """Adds the tests with all that they read, and leaves out the binding as Cython translated it: whoever builds has it
+    translated for the Python of that day."""
+
+    def make_distribution(self):
+        for folder in ("tests", "benchmarks", ".ci", ".github"):
+            self.filelist.recursive_include(folder, "*")
+        for name in ("CHANGELOG.md", "CONTRIBUTING.md", ".clang-format", ".gitignore", ".pre-commit-config.yaml"):
+            self.filelist.include(name)
+        self.filelist.global_exclude("*.py[cod]")
+        self.filelist.exclude("fastconv/_kernels.c")
+        super().make_distribution()
+
+
 macros = [("CYTHON_LIMITED_API", "1"), ("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else []
 if WINDOWS:
     macros.append(("MS_WIN64", "1"))  # Python's headers set it for MSVC alone
@@ -95,7 +110,7 @@ extension = Extension(
     "fastconv._kernels",
     ["fastconv/_kernels.pyx", *SOURCES, *TARGETS],
     include_dirs=["src_c"],
-    depends=[*HEADERS, *sorted(map(str, Path("fastconv").glob("*.pxi")))],
+    depends=["fastconv/_kernels.pyx", *HEADERS, *sorted(map(str, Path("fastconv").glob("*.pxi")))],
     define_macros=macros,
     extra_compile_args=FLAGS + os.environ.get("FASTCONV_CFLAGS", "").split(),
     extra_link_args=os.environ.get("FASTCONV_LDFLAGS", "").split(),
@@ -103,6 +118,6 @@ extension = Extension(
 )
 setup(
     ext_modules=cythonize([extension], language_level=3),
-    cmdclass={"build_ext": BuildKernels},
+    cmdclass={"build_ext": BuildKernels, "sdist": Sources},
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED_API else {},
 )
