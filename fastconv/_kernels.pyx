@@ -1,4 +1,4 @@
-# cython: language_level=3, embedsignature=False, binding=False
+# cython: language_level=3, embedsignature=False, binding=False, freethreading_compatible=True
 """The binding: arrays become pointers, tuples become C structs, a status becomes an exception; the GIL is released around
 every kernel. No checks beyond what keeps memory safe: fastconv._validate is the only place that judges arguments."""
 

@@ -26,7 +26,7 @@ INLINE VI NAME(vlanes)(void) {
    vgreater: a > b. vunordered: a or b is NaN. vequal, vsame: equal integers, values. vlarger, vsmaller: b where they are equal or one is NaN.
    vpick: a where chosen, else b. vpick_sum: a + n where chosen, else b. vkeep: v where chosen, else 0. vadd_where: sum + v where chosen, else sum.
    vany, vfirst: is any chosen, and the first that is. vload_or: masked lanes from memory, the others from `other`. */
-#if VBYTES == 64 && defined(__AVX512F__)
+#if VBYTES == 64
 #if T_IS_FLOAT
 typedef __mmask16 CHOICE;
 INLINE CHOICE NAME(vbeats)(V x, V best) {
@@ -107,7 +107,7 @@ INLINE CHOICE NAME(vgreater)(V a, V b) { return (VI)(a > b); }
 INLINE CHOICE NAME(vunordered)(V a, V b) { return (VI)(a != a) | (VI)(b != b); }
 INLINE CHOICE NAME(vequal)(VI a, VI b) { return (VI)(a == b); }
 INLINE CHOICE NAME(vsame)(V a, V b) { return (VI)(a == b); }
-#if VBYTES == 32 && defined(__AVX2__)
+#if VBYTES == 32
 #if T_IS_FLOAT
 INLINE V NAME(vlarger)(V a, V b) { return (V)_mm256_max_ps((__m256)a, (__m256)b); }
 INLINE V NAME(vsmaller)(V a, V b) { return (V)_mm256_min_ps((__m256)a, (__m256)b); }
@@ -142,7 +142,7 @@ INLINE V NAME(vload_or)(const T *p, MASK m, V other) {
     return other;
 }
 #endif
-#if VBYTES == 32 && defined(__AVX2__)
+#if VBYTES == 32
 INLINE VI NAME(vpick_int)(CHOICE m, VI a, VI b) { return (VI)_mm256_blendv_epi8((__m256i)b, (__m256i)a, (__m256i)m); }
 INLINE V NAME(vpick)(CHOICE m, V a, V b) { return (V)NAME(vpick_int)(m, (VI)a, (VI)b); }
 #else

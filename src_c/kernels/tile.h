@@ -68,7 +68,7 @@ INLINE void NAME(tile_of)(const int rows, const int vectors, const int taking, p
     const char *next_b = (const char *)end->next_b;
     T *taken = end->taken;
     for (const ptrdiff_t *stop = off + count; off < stop; off++) {
-        V x[TILE_V];
+        V x[3]; /* of which `vectors` are used */
         __builtin_prefetch(next_a, 0, 3);
         if (!taking) __builtin_prefetch(next_b, 0, 2);
         x[0] = NAME(vload)(b0 + *off);
