@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-backends = pytest.importorskip("backends")
+backends = pytest.importorskip("backends", reason="benchmarks/ is not there")
 
 
 def test_the_plain_net(capsys):
