@@ -208,9 +208,34 @@ def test_the_profile_counts_layers_without_a_kernel():
         fastconv.optimize(model, x.shape).profile(x, runs=0)
 
 
+def totals(fast):
+    """Bytes in the last line of a summary: of the arena, all arrays, all weights, and the packed ones among them."""
+    found = re.findall(r"([0-9.]+) ([KM])iB", fast.summary().splitlines()[-1])
+    return [float(number) * {"K": 2**10, "M": 2**20}[unit] for number, unit in found]
+
+
 def test_the_arena_is_smaller_than_what_it_holds(fast):
     """A third of all arrays is enough for ResNet; parts of a concat and results are not counted twice."""
     for name in ("resnet18", "densenet121", "yolov3"):
-        text = fastconv.optimize(built(name, 5), (2, 3, 96, 96)).summary()
-        arena, arrays = (float(number) for number in re.findall(r"([0-9.]+) MiB", text.splitlines()[-1])[:2])
+        arena, arrays, *_ = totals(fastconv.optimize(built(name, 5), (2, 3, 96, 96)))
         assert 0 < arena < arrays / 2
+
+
+def test_the_summary_counts_all_memory():
+    """Winograd's weights transformed, 36 numbers for 9, and plain; a layer's own where it is called as it is."""
+    g = np.random.default_rng(0)
+    first = L.Conv2d(64, 64, 3, padding=1, generator=g)
+    up = L.ConvTranspose2d(64, 32, 2, bias=False, generator=g)
+    fast = fastconv.optimize(L.Sequential(first, L.ReLU(), up), (2, 64, 56, 56))
+    arena, arrays, weights, packed = totals(fast)
+    y, plain, result = 4 * 2 * 64 * 56 * 56, 4 * 64 * 64 * 9, 4 * 2 * 32 * 57 * 57
+    assert arena == pytest.approx(y, abs=2**16) and arrays == pytest.approx(y + result, abs=2**16)
+    assert 4 * plain <= packed < 4.2 * plain
+    assert weights - packed == pytest.approx(plain + 4 * 64 + 4 * 64 * 32 * 4, abs=2**16)
+    again = totals(fastconv.optimize(L.Sequential(L.Linear(64, 64, generator=g), L.ReLU()), (2, 64)))
+    assert again[2:] == [pytest.approx(4 * 64 * 65, abs=64), 0]
+
+
+def test_weights_that_two_layers_share_are_counted_once():
+    linear = L.Linear(64, 64, generator=np.random.default_rng(0))
+    assert totals(fastconv.optimize(L.Sequential(linear, linear), (2, 64)))[2] == pytest.approx(4 * 64 * 65, abs=64)
