@@ -8,6 +8,8 @@
 #include "conv_pack.h"
 #include "conv_store.h"
 #include "conv_dense.h"
+#include "conv_dense_filters.h"
+#include "conv_dense_run.h"
 #include "winograd.h"
 #define WINO_KIND strided
 #define WINO_INPUT_COST STRIDED_INPUT_COST
