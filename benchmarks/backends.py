@@ -7,13 +7,11 @@ import os
 import statistics
 import sys
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 from backend_cases import BACKENDS, Case
 
 import fastconv
-from fastconv.bench.measure import rounds
+from fastconv.bench.measure import deviation, rounds
 
 # Largest difference, as a part of the largest value: what Winograd and the order of sums may change. Whole networks,
 # whose answers are probabilities, are held to the same.
@@ -30,16 +28,6 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--seconds", type=float, default=2.0, help="for each row, at the least (default: 2)")
     result.add_argument("--rounds", type=int, default=5, help="for each row, at the least (default: 5)")
     return result
-
-
-def deviation(result: Any, expected: Any) -> float:
-    """Largest difference of arrays or tuples of them, as a part of the largest expected value."""
-    if not isinstance(expected, tuple):
-        result, expected = (result,), (expected,)
-    if [np.shape(a) for a in result] != [np.shape(a) for a in expected]:
-        return float("inf")
-    parts = [np.abs(a - b).max() / np.abs(b).max() for a, b in zip(result, expected, strict=True)]
-    return max(float("inf") if np.isnan(part) else float(part) for part in parts)
 
 
 def line(case: Case, seconds: float, min_rounds: int) -> tuple[str, bool]:

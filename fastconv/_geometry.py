@@ -34,6 +34,13 @@ class Conv(NamedTuple):
     weight_shape: tuple[int, ...]
     y_shape: tuple[int, ...]
 
+    @property
+    def pointwise(self) -> bool:
+        """One group, and one tap that never falls into the padding."""
+        size, kernel, out, stride, pad = (self.fields[i : i + 3] for i in (4, 7, 10, 13, 16))
+        inside = all((p - 1) * s < x for p, s, x in zip(out, stride, size, strict=True))
+        return self.fields[3] == 1 and kernel == (1, 1, 1) and pad == (0, 0, 0) and inside
+
 
 def spatial(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
     return shape[2:] if layout == "NCHW" else shape[1:-1]

@@ -1,4 +1,4 @@
-# cython: language_level=3, embedsignature=False, binding=False
+# cython: language_level=3, embedsignature=False, binding=False, freethreading_compatible=True
 """The binding: arrays become pointers, tuples become C structs, a status becomes an exception; the GIL is released around
 every kernel. No checks beyond what keeps memory safe: fastconv._validate is the only place that judges arguments."""
 
@@ -58,6 +58,7 @@ cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_epilogue:
         const void *bias
         const void *add
+        const void *entry
         ptrdiff_t activation
         double slope
         ptrdiff_t x_image, y_image
@@ -285,6 +286,7 @@ def conv_forward(tuple geometry, x, weight, packed, bias, add, Py_ssize_t activa
     cdef const void *p = pins.read(packed)
     end.bias = pins.read(bias)
     end.add = pins.read(add)
+    end.entry = NULL
     end.activation = activation
     end.slope = slope
     end.x_image = end.y_image = 0

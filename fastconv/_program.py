@@ -37,6 +37,10 @@ class Place(NamedTuple):
 NOWHERE = Place(-1, 0, 0)
 
 
+PLACES = ("x", "y", "weight", "packed", "bias", "add", "entry")
+"""In the order of fc_places of src_c/program.h."""
+
+
 class Step(NamedTuple):
     """One call of a kernel; `sizes` are the members of its geometry (src_c/program.h)."""
 
@@ -48,7 +52,7 @@ class Step(NamedTuple):
 
     def packed(self) -> tuple:
         """What the binding takes."""
-        places = (self.places.get(name, NOWHERE) for name in ("x", "y", "weight", "packed", "bias", "add"))
+        places = (self.places.get(name, NOWHERE) for name in PLACES)
         sizes = self.sizes if self.op in ("conv", "max_pool", "avg_pool") else (*self.sizes, 0, 0, 0, 0, 0)[:5]
         numbers = (*self.numbers, 0.0, 0.0, 0.0)[:3]
         flat = tuple(number for place in places for number in place)

@@ -36,7 +36,7 @@ def save_predictions(
 
 def save_classes(picture: np.ndarray, probabilities: Mapping[str, float], path: str | os.PathLike) -> None:
     """A picture (height, width, 3) of uint8 beside bars of the probabilities of classes, in their order."""
-    figure = _new_figure((9, 4))
+    figure = new_figure((9, 4))
     left, right = figure.subplots(1, 2, width_ratios=(1, 1))
     left.imshow(picture)
     left.axis("off")
@@ -61,7 +61,7 @@ def save_confusion(matrix: np.ndarray, classes: Sequence[str], path: str | os.Pa
         raise ValueError(f"save_confusion: matrix must be {(K, K)} for {K} classes, got {matrix.shape}")
     names = [name if len(name) <= 20 else name[:19] + "…" for name in map(str, classes)]
     side = min(3 + 0.45 * K, 16)  # inches
-    figure = _new_figure((side + 1, side))
+    figure = new_figure((side + 1, side))
     axes = figure.subplots()
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     # By the root of the share: a few errors among many must be seen.
@@ -101,7 +101,7 @@ def save_report(
         raise ValueError("save_report: there is nothing to draw: no history and no images")
     # Inches: curves are 3.2 high, a row of samples 1.3.
     heights = [3.2 * bool(curves), 1.3 * grid_rows]
-    figure = _new_figure((9, sum(heights) + 0.4 * bool(title)))
+    figure = new_figure((9, sum(heights) + 0.4 * bool(title)))
     parts = [part for part in heights if part]
     areas = list(np.atleast_1d(figure.subfigures(len(parts), 1, height_ratios=parts)))
     if title:
@@ -115,7 +115,8 @@ def save_report(
     figure.savefig(path, format="png", dpi=110)
 
 
-def _new_figure(size: tuple[float, float]) -> Any:
+def new_figure(size: tuple[float, float]) -> Any:
+    """An empty figure of this size in inches, apart from matplotlib's global state; ImportError without matplotlib."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

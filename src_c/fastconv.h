@@ -49,13 +49,17 @@ typedef struct fc_pool {
 
 enum fc_activation { FC_IDENTITY = 0, FC_RELU = 1, FC_LEAKY_RELU = 2, FC_RELU6 = 3 };
 
-/* What happens to a convolution's sums on their way to memory: y = activation(sum + bias[k] + add[same place as y]). */
+/* What happens to a convolution's sums on their way to memory: y = activation(sum + bias[k] + add[same place as y]); and to its
+   input on the way in. */
 typedef struct fc_epilogue {
     const void *bias; /* K elements, or NULL */
     const void *add; /* laid out as y, or NULL */
     ptrdiff_t activation;
     double slope; /* of FC_LEAKY_RELU */
     ptrdiff_t x_image, y_image; /* elements from one image to the next of x, of y and add; 0: one behind the other */
+    /* Or NULL: C means, factors and shifts. x is then read as relu((x - mean[c]) * factor[c] + shift[c]), by a convolution of
+       one group with one tap that never falls into the padding. */
+    const void *entry;
 } fc_epilogue;
 
 /* What `pointwise` computes from a and b; p is the slope of the leaky ones. A gradient takes a = dy and b = the activation's

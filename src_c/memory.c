@@ -4,8 +4,10 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
-#ifdef __linux__
+#if defined(__linux__)
 #include <sys/mman.h>
+#elif defined(_WIN32)
+#include <malloc.h>
 #endif
 
 #define ALIGNMENT 64
@@ -29,6 +31,15 @@ void fc_fail_allocation(ptrdiff_t n) { atomic_store(&fail_countdown, n); }
 size_t fc_pool_bytes(void) { return atomic_load(&pool_bytes); }
 
 static void *after(block *b) { return (char *)b + ALIGNMENT; }
+
+/* Windows frees what is aligned by a function of its own. */
+#ifdef _WIN32
+static block *from_system(size_t alignment, size_t bytes) { return _aligned_malloc(bytes, alignment); }
+static void to_system(block *b) { _aligned_free(b); }
+#else
+static block *from_system(size_t alignment, size_t bytes) { return aligned_alloc(alignment, bytes); }
+static void to_system(block *b) { free(b); }
+#endif
 
 /* A held block of at least `bytes`, but not wastefully larger. */
 static block *take(size_t bytes) {
@@ -58,7 +69,7 @@ void *fc_alloc(size_t size, size_t count) {
     /* Large blocks start on a huge page and ask for huge pages: one fault for 2 MB in place of 512. */
     size_t alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
     size_t whole = (bytes + ALIGNMENT + alignment - 1) / alignment * alignment;
-    b = aligned_alloc(alignment, whole);
+    b = from_system(alignment, whole);
     if (!b) return NULL;
 #ifdef __linux__
     if (alignment == HUGE_PAGE) (void)madvise(b, whole, MADV_HUGEPAGE);
@@ -83,7 +94,7 @@ void fc_free(void *memory) {
         }
     }
     atomic_fetch_sub(&pool_bytes, b->bytes);
-    free(b);
+    to_system(b);
 }
 
 size_t fc_free_pool(void) {
@@ -93,7 +104,7 @@ size_t fc_free_pool(void) {
         if (!b) continue;
         atomic_fetch_sub(&pool_bytes, b->bytes);
         freed += b->bytes;
-        free(b);
+        to_system(b);
     }
     return freed;
 }

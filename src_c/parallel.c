@@ -28,13 +28,20 @@ static _Thread_local long long last_check_ns;
 /* OpenMP's worker threads do not exist in a forked child, and libgomp waits for them for ever: a child of a process that
    has run a parallel loop works on one thread. */
 static atomic_int loops_ran, forked;
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-
+#ifdef _WIN32 /* where nothing forks */
+static void watch_forks(void) {}
+#else
 static void after_fork_in_child(void) {
     if (atomic_load(&loops_ran)) atomic_store(&forked, 1);
 }
 
-static void watch_forks(void) { (void)pthread_atfork(NULL, NULL, after_fork_in_child); }
+static void register_fork_handler(void) { (void)pthread_atfork(NULL, NULL, after_fork_in_child); }
+
+static void watch_forks(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, register_fork_handler);
+}
+#endif
 
 void fc_set_num_threads(int n) { atomic_store(&fixed_threads, n); }
 void fc_cap_num_threads(int n) { atomic_store(&thread_cap, n); }
@@ -174,7 +181,7 @@ static void run_watched(loop *l, ptrdiff_t tasks, double work) {
 static void run_on(loop *l, ptrdiff_t threads) {
 #ifdef _OPENMP
     if (threads > 1) {
-        pthread_once(&fork_once, watch_forks);
+        watch_forks();
         atomic_store(&loops_ran, 1);
         l->cpu = current_cpu();
 #pragma omp parallel num_threads((int)threads)

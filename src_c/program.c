@@ -25,6 +25,7 @@ static int run_conv(const fc_run *run, const fc_step *s) {
     fc_conv g = s->conv;
     const fc_epilogue end = {.bias = at(run, &s->at.bias, 0),
                              .add = at(run, &s->at.add, 0),
+                             .entry = at(run, &s->at.entry, 0),
                              .activation = s->activation,
                              .slope = s->p[0],
                              .x_image = s->at.x.image,

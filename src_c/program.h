@@ -6,7 +6,7 @@
 #include "fastconv.h"
 
 enum fc_step_op {
-    FC_STEP_CONV, /* y = activation(conv(x) + bias + add) */
+    FC_STEP_CONV, /* y = activation(conv(x) + bias + add), x through the entry of fc_epilogue where there is one */
     FC_STEP_LINEAR, /* y = x w' + bias; sizes: features out, in */
     FC_STEP_MAX_POOL,
     FC_STEP_AVG_POOL,
@@ -28,7 +28,7 @@ typedef struct fc_place {
 /* `add` is the second operand of FC_STEP_POINTWISE too; of FC_STEP_BATCH_NORM weight, packed, bias and add are weight, mean, bias
    and variance. */
 typedef struct fc_places {
-    fc_place x, y, weight, packed, bias, add;
+    fc_place x, y, weight, packed, bias, add, entry;
 } fc_places;
 
 typedef struct fc_step {

@@ -1,6 +1,7 @@
 /* The vector type of the kernels, over GCC/Clang vector extensions; included once per target and element type by
    kernels/instantiate.h, which defines T (float or double), TI (the integer of its size), NAME(x) and VBYTES (bytes a vector).
    Everything is static and always inlined: a copy compiled for one target must never be linked into another.
+   64 and 32 bytes are AVX-512 and AVX2: clang defines no macro that says so for a part of a file.
    Lanes are never indexed in a hot loop, and nothing reads or writes an element outside the caller's array. */
 
 #define V NAME(vector)
@@ -30,7 +31,7 @@ INLINE ptrdiff_t NAME(clamp_lanes)(ptrdiff_t n) {
     __asm__("" : "+r"(n));
     return n;
 }
-#if VBYTES == 64 && defined(__AVX512F__)
+#if VBYTES == 64
 #if T_IS_FLOAT
 typedef __mmask16 MASK;
 INLINE V NAME(vload_masked)(const T *p, MASK m) { return (V)_mm512_maskz_loadu_ps(m, p); }
@@ -45,7 +46,7 @@ INLINE MASK NAME(mask_range)(ptrdiff_t lo, ptrdiff_t hi) {
     if (__builtin_constant_p(lo) && lo <= 0) return (MASK)high;
     return (MASK)(high & ~((1u << NAME(clamp_lanes)(lo)) - 1u));
 }
-#elif VBYTES == 32 && defined(__AVX2__)
+#elif VBYTES == 32
 typedef __m256i MASK;
 #if T_IS_FLOAT
 INLINE V NAME(vload_masked)(const T *p, MASK m) { return (V)_mm256_maskload_ps(p, m); }

@@ -7,8 +7,8 @@ import pytest
 
 from fastconv.plots import save_confusion, save_curves, save_predictions, save_report
 
-PIL_Image = pytest.importorskip("PIL.Image")
-pytest.importorskip("matplotlib")
+PIL_Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
 HISTORY = {"loss": [1.0, 0.5, 0.4], "val_loss": [1.1, 0.7, float("nan")], "accuracy": [0.5, 0.7, 0.8], "lr": [1, 1, 1]}
 

@@ -1,7 +1,6 @@
 """The arrays of a case, the same in every worker: normal data from one seed.
 It must import nothing but NumPy."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,17 +38,3 @@ def operands(case: Case) -> Operands:
         shift=np.linspace(-1.0, 1.0, C, dtype=case.dtype),
         labels=generator.integers(0, 10, case.x[0]),
     )
-
-
-def deviation(result: np.ndarray, expected: np.ndarray) -> float:
-    """Largest difference as a part of the largest expected value; inf where a shape or a NaN differs."""
-    if result.shape != expected.shape or result.dtype != expected.dtype:
-        return math.inf
-    largest = 0.0
-    for mine, theirs in zip(result, expected, strict=True):  # picture by picture: temporaries stay small
-        difference = float(np.max(np.abs(mine - theirs)))
-        if math.isnan(difference):
-            return math.inf
-        largest = max(largest, difference)
-    scale = max(float(np.max(expected)), -float(np.min(expected)))
-    return largest / max(scale, float(np.finfo(expected.dtype).tiny))

@@ -1,6 +1,7 @@
 """Measures cases: a worker for each library, all in turn, round by round.
 It must never let two workers run at once while one is timed, nor stop because a library fails."""
 
+import math
 import statistics
 import tempfile
 import time
@@ -8,9 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
+from fastconv.bench.measure import deviation
+from fastconv.bench.process import Process, ProcessError
+
 from .cases import Case
 from .libraries import TRAINING
-from .process import Worker, WorkerError
 from .record import Record
 
 # Largest difference from fastconv's result, as a part of its largest value: four times what Winograd and sums over a
@@ -28,9 +33,8 @@ class Run:
     def __init__(self, libraries: Iterable[str], threads: int, seconds: float, min_rounds: int = 5) -> None:
         self.libraries = list(dict.fromkeys(["fastconv", *libraries]))
         self.threads, self.seconds, self.min_rounds = threads, seconds, min_rounds
-        self.workers: dict[str, Worker] = {}
+        self.workers: dict[str, Process] = {}
         self._folder = tempfile.TemporaryDirectory()
-        self._expected = str(Path(self._folder.name, "expected.npy"))
 
     def start(self) -> dict[str, Any]:
         """Start the workers; the versions of what they run."""
@@ -57,47 +61,54 @@ class Run:
         """Each contestant in a fresh process of its own, so that its memory is that of the training alone."""
         self.close_workers()
         workers = {
-            name: Worker(library, self.threads) for name, library in TRAINING.items() if library in self.libraries
+            name: _start(library, self.threads) for name, library in TRAINING.items() if library in self.libraries
         }
         try:
             for name, worker in workers.items():
-                record.libraries_memory[name] = worker.ask("hello")["memory"]
+                worker.ask("hello")
+                record.libraries_memory[name] = worker.peak_memory()
             turns, work = self._prepare(record, workers)
             self._rounds(record, turns, work)
             for name in record.seconds:
-                record.memory[name] = workers[name].ask("memory")["memory"]
+                record.memory[name] = workers[name].peak_memory()
         finally:
             for worker in workers.values():
                 worker.close()
 
-    def _prepare(self, record: Record, workers: dict[str, Worker]) -> tuple[dict[str, Worker], dict[str, float]]:
+    def _prepare(self, record: Record, workers: dict[str, Process]) -> tuple[dict[str, Process], dict[str, float]]:
         """({contestant: its worker}, work): the contestants whose results agree with fastconv's, which comes first."""
-        turns: dict[str, Worker] = {}
+        turns: dict[str, Process] = {}
         work: dict[str, float] = {}
+        expected = None
         training = record.case.op == "train"
         limit = TOLERANCE_TRAINING if training else TOLERANCE[record.case.dtype]
         for name, worker in workers.items():
-            request = {"case": record.case._asdict(), "expected": self._expected, "save": name == "fastconv"}
-            if training and worker.library == "torch":
+            request = {"case": record.case._asdict(), "folder": self._folder.name}
+            if training and TRAINING[name] == "torch":
                 request["only"] = name
             try:
                 answer = worker.ask("prepare", **request)
-            except WorkerError as error:
+            except ProcessError as error:
                 record.errors[name] = str(error)
                 if name == "fastconv":
                     break  # nothing to compare with
                 continue
             work |= answer["work"]
-            record.deviations |= answer["deviations"]
+            for contestant, file in answer["results"].items():
+                result = np.load(file, mmap_mode="r")
+                Path(file).unlink()
+                expected = result if expected is None else expected
+                same = result.dtype == expected.dtype  # else it is other work
+                record.deviations[contestant] = deviation(result, expected) if same else math.inf
             for contestant in answer["contestants"]:
-                wrong = answer["deviations"].get(contestant, 0.0)
+                wrong = record.deviations.get(contestant, 0.0)
                 if wrong <= limit:
                     turns[contestant] = worker
                 else:
                     record.errors[contestant] = f"another result: off by {wrong:.1e} of the largest value"
         return turns, work
 
-    def _rounds(self, record: Record, turns: dict[str, Worker], work: dict[str, float]) -> None:
+    def _rounds(self, record: Record, turns: dict[str, Process], work: dict[str, float]) -> None:
         """Everybody has one turn a round; the order turns with each round."""
         times: dict[str, list[float]] = {name: [] for name in turns}
         end = time.perf_counter() + self.seconds
@@ -108,19 +119,19 @@ class Run:
             first = number % max(1, len(names))
             for name in names[first:] + names[:first]:
                 try:
-                    times[name].append(turns[name].ask("turn", contestant=name)["seconds"])
-                except WorkerError as error:
+                    times[name].append(turns[name].seconds(contestant=name))
+                except ProcessError as error:
                     record.errors[name] = str(error)
                     times[name] = []
         record.set_times(times, statistics.median, work)
 
-    def _worker(self, library: str) -> Worker:
+    def _worker(self, library: str) -> Process:
         """The library's worker, a new one if it has died."""
         worker = self.workers.get(library)
         if worker is None or not worker.alive:
             if worker is not None:
                 worker.close()
-            worker = self.workers[library] = Worker(library, self.threads)
+            worker = self.workers[library] = _start(library, self.threads)
         return worker
 
     def close_workers(self) -> None:
@@ -135,3 +146,7 @@ class Run:
     def __exit__(self, *_: object) -> None:
         self.close_workers()
         self._folder.cleanup()
+
+
+def _start(library: str, threads: int) -> Process:
+    return Process(f"{__package__}.worker", library, threads=threads)

@@ -1,9 +1,12 @@
-"""Takes times of several functions in turn, so that what else the machine does hits all alike.
-It must never compare times of different runs."""
+"""Takes times of several functions in turn, so that what else the machine does hits all alike, and says how far their
+results differ. It must never compare times of different runs."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 # A timed stretch shorter than this measures the clock and the caches more than the function.
 _STRETCH = 8e-3
@@ -54,3 +57,25 @@ def _repeats(call: Callable[[], Any]) -> int:
     """How many calls fill a stretch. The first pays for loading and for memory; the best of three is not a hiccup's."""
     call()
     return max(1, min(1000, round(_STRETCH / max(min(timed(call) for _ in range(3)), 1e-7))))
+
+
+def deviation(result: Any, expected: Any) -> float:
+    """The largest difference of an array from the expected one, as a part of the largest expected value; of tuples of
+    arrays the largest of theirs. inf where their number or a shape differs or a NaN is in either."""
+    if not isinstance(expected, tuple):
+        result, expected = (result,), (expected,)
+    if len(result) != len(expected):
+        return math.inf
+    return max(_deviation(*map(np.asanyarray, pair)) for pair in zip(result, expected, strict=True))
+
+
+def _deviation(result: np.ndarray, expected: np.ndarray) -> float:
+    if result.shape != expected.shape:
+        return math.inf
+    # Picture by picture: temporaries stay small.
+    parts = zip(result, expected, strict=True) if expected.ndim > 1 else [(result, expected)]
+    largest = [float(np.max(np.abs(mine - theirs))) for mine, theirs in parts]
+    if any(map(math.isnan, largest)):
+        return math.inf
+    scale = max(float(np.max(expected)), -float(np.min(expected)))
+    return max(largest) / max(scale, float(np.finfo(expected.dtype).tiny))

@@ -3,6 +3,7 @@ It must hold no measuring code: that is fastconv.inference and fastconv.bench.co
 
 import argparse
 import json
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"{headline()} | {args.model} {text}\n\n{profile}\n\n{network.summary().splitlines()[-1]}\n", flush=True)
     if args.plot:
         with as_user_errors("--plot"):
-            profile.plot(args.plot)
+            profile.plot(args.plot, title=f"{os.path.basename(args.model)}, x {text}, {headline()}")
     engines = [name for name in ENGINES if not missing(name)]
     standing = contest(model, x, engines, get_num_threads(), args.seconds)
     for name in ENGINES:

@@ -59,6 +59,7 @@ class Node:
             kernel, groups = how["geometry"].weight_shape[2:], how["how"][3]
             words.append("x".join(map(str, kernel)))
             words += [f"groups {groups}"] if groups > 1 else []
+        words += ["of batch norm and relu"] if "entry" in how else []
         words += ["+ batch norm"] if "scale" in how else []
         words += ["+ add"] if "add" in how else []
         function = how.get("function", "")

@@ -113,8 +113,8 @@ class Optimized:
         return profiled(self._assembly, taken[1:], len(xs[0]))
 
     def summary(self) -> str:
-        """The memory plan as a table: what each step makes and where in the arena, and the sizes of both arena and
-        weights."""
+        """The memory plan as a table: what each step makes and where in the arena, and the sizes of the arena and
+        of all weights, the copies that are laid out or transformed for the kernels included."""
         return summarized(self._assembly, self.dtype)
 
     def _shape(self, value: Value, n: int) -> tuple[int, ...]:

@@ -23,11 +23,10 @@ def summarized(assembly: Assembly, dtype: np.dtype) -> str:
         output = "x".join(map(str, node.output.shape))
         lines.append((node.name, node.described(), output, where, f"{size / 1024:.0f}"))
     total = sum(prod(node.output.shape) for node in nodes) * dtype.itemsize
-    arena, weights = plan.size * dtype.itemsize, assembly.weight_bytes
     table = aligned(lines, left=4, rules=(1, len(lines)))
-    return (
-        f"{table}\narena {_mib(arena)} for arrays of {_mib(total)} in all; weights {_mib(weights)}; {len(nodes)} steps"
-    )
+    arena, weights, packed = map(_size, (plan.size * dtype.itemsize, assembly.weight_bytes, assembly.packed_bytes))
+    arrays = f"arena {arena} for arrays of {_size(total)} in all"
+    return f"{table}\n{arrays}; weights {weights}, of which laid out for the kernels {packed}; {len(nodes)} steps"
 
 
 def aligned(lines: list[tuple[str, ...]], left: int, rules: tuple[int, ...]) -> str:
@@ -43,5 +42,5 @@ def aligned(lines: list[tuple[str, ...]], left: int, rules: tuple[int, ...]) -> 
     return "\n".join(texts)
 
 
-def _mib(size: int) -> str:
-    return f"{size / 2**20:.1f} MiB"
+def _size(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 2**10:.1f} KiB"

@@ -1,19 +1,23 @@
 """Where the time of an optimized model goes: a table of its steps and a picture of it.
 It must never change what is timed."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from ..plots import new_figure
 from .nodes import Node
 from .plan_table import aligned
 from .steps import Assembly, Call
 
 _HEAD = ("layer", "kind", "output", "algorithm", "ms", "GFLOP/s", "share")
+# Of a picture; more could not be read.
+_BARS = 30
+_COLOURS = {"direct": "tab:blue", "winograd": "tab:orange", "": "tab:green"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Profile:
-    """The rows in the order in which they run; `str` is a table. `ms` is their sum."""
+    """The rows in the order in which they run; `str` is a table."""
 
     rows: tuple[Row, ...]
 
@@ -50,35 +54,48 @@ class Profile:
         for row in self.rows:
             size, flops = "x".join(map(str, row.output)), f"{row.gflops:.0f}" if row.flops else ""
             lines.append((row.name, row.kind, size, row.algorithm, f"{row.ms:.3f}", flops, _share(row.ms, self.ms)))
-        flops = sum(row.flops for row in self.rows)
-        lines.append(("", "", "", "", f"{self.ms:.3f}", f"{flops / self.ms / 1e6:.0f}" if self.ms else "", ""))
+        lines.append(("", "", "", "", f"{self.ms:.3f}", f"{self.gflops:.0f}", ""))
         return aligned(lines, left=4, rules=(1, len(lines) - 1))
 
-    def plot(self, path: str | Path) -> None:
-        """A picture of the rows that take most time, and of the rest together; needs matplotlib (extra [train])."""
-        try:
-            from matplotlib.backends.backend_agg import FigureCanvasAgg
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise ImportError('the picture needs matplotlib: pip install "fastconv[train]"') from error
-        most = sorted(self.rows, key=lambda row: row.ms, reverse=True)[:30]
-        rows = [row for row in self.rows if row in most]
-        labels = [f"{row.name}  {row.kind} {row.algorithm}".strip() for row in rows]
-        values = [row.ms for row in rows]
-        if len(rows) < len(self.rows):
-            labels.append(f"{len(self.rows) - len(rows)} others")
-            values.append(self.ms - sum(values))
-        figure = Figure(figsize=(9, 1 + 0.24 * len(values)), layout="constrained")
-        FigureCanvasAgg(figure)
+    @property
+    def gflops(self) -> float:
+        """10^9 operations a second, over all steps."""
+        return sum(row.flops for row in self.rows) / self.ms / 1e6 if self.ms > 0 else 0.0
+
+    def plot(self, path: str | os.PathLike, title: str = "") -> None:
+        """A PNG of the rows that take most time, in the order in which they run, and of the rest together: bars of
+        milliseconds, coloured by algorithm. ImportError without matplotlib (the extra [train])."""
+        slowest = sorted(self.rows, key=lambda row: row.ms, reverse=True)[:_BARS]
+        rows = [row for row in self.rows if row in slowest]
+        others = self.ms - sum(row.ms for row in rows)
+        bars = len(rows) + (len(rows) < len(self.rows))
+        figure = new_figure((11, 1.4 + 0.24 * bars))  # inches
         axes = figure.subplots()
-        bars = axes.barh(range(len(values)), values, color="tab:blue")
-        speeds = [f"{row.gflops:.0f} GFLOP/s" if row.flops else "" for row in rows]
-        axes.bar_label(bars, [*speeds, ""][: len(values)], fontsize=7, padding=2)
-        axes.set_yticks(range(len(values)), labels, fontsize=7)
-        axes.invert_yaxis()
-        axes.set_xlabel(f"milliseconds of {self.ms:.2f}")
-        axes.margins(x=0.15)
-        figure.savefig(path)
+        for place, row in enumerate(rows):
+            algorithm = row.algorithm.split(" ")[0]
+            bar = axes.barh(place, row.ms, color=_COLOURS[algorithm], label=algorithm or "no convolution")
+            speed = f", {row.gflops:.0f} GFLOP/s" if row.flops else ""
+            axes.bar_label(bar, [f"{row.ms:.3g} ms{speed}"], fontsize=7, padding=3)
+        if bars > len(rows):
+            axes.bar_label(axes.barh(len(rows), others, color="lightgrey"), [f"{others:.3g} ms"], fontsize=7, padding=3)
+        names = [*map(_label, rows), f"the other {len(self.rows) - len(rows)} steps"][:bars]
+        axes.set_yticks(range(bars), names, fontsize=7)
+        axes.set_ylim(bars - 0.4, -0.6)
+        axes.set_xlabel("milliseconds of a call (median)")
+        axes.margins(x=0.2)
+        axes.set_axisbelow(True)
+        axes.grid(axis="x", alpha=0.3)
+        whole = f"{self.ms:.2f} ms, {self.gflops:.0f} GFLOP/s by the operations of the direct method"
+        axes.set_title("\n".join(filter(None, (title, whole))), fontsize=10)
+        legend = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
+        axes.legend(legend.values(), legend.keys(), loc="best", fontsize=8)
+        figure.savefig(path, format="png", dpi=110)
+
+
+def _label(row: Row) -> str:
+    """The end of a long name says more than its beginning."""
+    name = row.name if len(row.name) <= 40 else "…" + row.name[-39:]
+    return f"{name}   {row.kind}"
 
 
 def _share(ms: float, whole: float) -> str:

@@ -9,7 +9,7 @@ from .nodes import Network, Node, Value
 
 def rewritten(network: Network) -> Network:
     """All passes, in the order in which one makes room for the next."""
-    for one in (fold_padding, fold_batch_norm, fuse_sums, fuse_activations, nest_concats):
+    for one in (fold_padding, fold_batch_norm, fuse_sums, fuse_activations, enter_batch_norm, nest_concats):
         one(network)
     return network
 
@@ -97,6 +97,28 @@ def fuse_activations(network: Network) -> None:
         else:
             continue
         _merge(network, node, before)
+
+
+def enter_batch_norm(network: Network) -> None:
+    """Batch norm and ReLU that only 1x1 convolutions read: each does it as it copies its input for its own use."""
+    readers = network.readers()
+    for node in [node for node in network.nodes if node.kind == "batch_norm" and node.settings["relu"]]:
+        how, y, following = node.settings, node.output, readers[node.output]
+        if y in network.outputs or not following or not all(_takes_entry(other, y) for other in following):
+            continue
+        factor = 1 / np.sqrt(how["var"].astype(np.float64) + how["eps"])
+        factor = factor if how["weight"] is None else factor * how["weight"]
+        shift = np.zeros_like(factor) if how["bias"] is None else how["bias"]
+        entry = np.stack([how["mean"], factor, shift]).astype(network.dtype)
+        for other in following:
+            other.settings["entry"] = entry
+        network.take_out(node, node.inputs[0])
+
+
+def _takes_entry(node: Node, x: Value) -> bool:
+    if node.kind != "conv" or "entry" in node.settings:
+        return False
+    return node.inputs[0] is x and x not in node.inputs[1:] and node.settings["geometry"].pointwise
 
 
 def nest_concats(network: Network) -> None:

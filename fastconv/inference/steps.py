@@ -31,7 +31,8 @@ class Call:
 
 
 class Assembly:
-    """The program of a plan: `steps`, `constants`, `schedule`, and for each step its node and algorithm."""
+    """The program of a plan: `steps`, `constants`, `schedule`, and for each step its node and algorithm; of the weights
+    `packed_bytes` are copies laid out or transformed for the kernels."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -40,6 +41,7 @@ class Assembly:
         self.nodes: list[Node] = []
         self.algorithms: list[str] = []
         self.schedule: list[Run | Call] = []
+        self.packed_bytes = 0
         waiting: list[Callable[[int], None]] = []
         for node in plan.network.nodes:
             if node.kind == "view":
@@ -63,8 +65,10 @@ class Assembly:
 
     @property
     def weight_bytes(self) -> int:
-        """Of all constants, those shared with the model included."""
-        return sum(array.nbytes for array in self.constants)
+        """Of all weights, each array once, those shared with the model included."""
+        calls = [part.node for part in self.schedule if isinstance(part, Call)]
+        own = [parameter.data for node in calls for parameter in node.layer.parameters()]
+        return sum({id(array): array.nbytes for array in (*self.constants, *own)}.values())
 
     def _stepper(self, node: Node, step: Step, algorithm: str) -> Callable[[int], None]:
         def put(constants: int) -> None:
@@ -105,10 +109,13 @@ def _taken_weight(node: Node) -> np.ndarray:
 def _conv(assembly: Assembly, node: Node) -> tuple[Step, str]:
     how = node.settings
     weights = _program.prepared(how["geometry"], _taken_weight(node))
+    if weights.packed is not None:
+        assembly.packed_bytes += weights.packed.nbytes
     places = {
         "weight": assembly.constant(weights.plain),
         "packed": assembly.constant(weights.packed),
         "bias": assembly.constant(how["bias"]),
+        "entry": assembly.constant(how.get("entry")),
     }
     function = how.get("function", "")
     return Step("conv", places, weights.fields, function, (how.get("slope", 0.0),)), weights.form

@@ -31,7 +31,7 @@ typedef struct {
 
 /* What a thread holds while it works: laid out in its scratch by dense_desk(). */
 typedef struct {
-    ptrdiff_t *off; /* KC: of a panel's rows */
+    ptrdiff_t row, *off; /* off: KC, of a panel's rows, which are `row` apart */
     ptrdiff_t *source; /* KC + TILE_AHEAD: of its rows where they lie, one tap */
     run *runs; /* TILE_PITCH */
     NAME(load) *loads; /* of every tap of a block */
@@ -50,6 +50,7 @@ static size_t NAME(dense_desk)(const NAME(dense_job) *job, void *scratch, NAME(d
     const ptrdiff_t rows = smaller(TILE_PITCH, TILE_PITCH / w->out[2] + 2); /* of output that a panel touches */
     const ptrdiff_t tiles = job->input ? job->together : divide_up(job->tiles, job->tile_groups);
     char *at = scratch;
+    if (desk) desk->row = -1;
 #define ROOM(member, count)                                            \
     do {                                                               \
         if (desk) desk->member = (void *)at;                           \
@@ -114,96 +115,146 @@ typedef struct {
     ptrdiff_t row, step;
 } NAME(operand);
 
-/* A block of the reduction times one tile of filters; after the last block the tile is finished and stored. The last few pixels lie in
-   the panel's rows where the weight is packed, and after them, one pixel after another, where it is read in place. */
-static void NAME(multiply_tile)(const NAME(dense_job) *job, const NAME(desk) *desk, const NAME(panel) *panel,
-                                const NAME(block) *block, const T *rows, const T *next_rows, int taking,
-                                const NAME(operand) *a, ptrdiff_t g, ptrdiff_t i, T *partial, T *columns) {
+/* A block of the reduction of a panel, on its turn with one tile of filters after another. */
+typedef struct {
+    const NAME(dense_job) *job;
+    const NAME(desk) *desk;
+    const NAME(panel) *panel;
+    const NAME(block) *block;
+    const T *rows;
+    int first, last; /* of the blocks */
+    NAME(tile_end) end; /* what is the same for every tile is set once */
+} NAME(turn);
+
+static NAME(turn) NAME(turn_of)(const NAME(dense_job) *job, const NAME(desk) *desk, const NAME(panel) *panel,
+                                const NAME(block) *block, const T *rows) {
     const window *w = job->w;
-    const ptrdiff_t k0 = i * TILE_M, filters = smaller(TILE_M, w->k - k0), channel = (g * w->k + k0) * w->y_c;
-    const int last = block->done + block->count == w->c * w->taps, direct = panel->place >= 0 && filters == TILE_M;
-    const T *b[TILE_V];
-    NAME(tile_end)
-    end = {.c = partial,
-           .row = TILE_PITCH,
-           .partial = block->done ? partial : NULL,
-           .partial_row = TILE_PITCH,
-           .next_a = a->next,
-           .next_b = next_rows,
-           .taken = desk->block};
-    for (ptrdiff_t v = 0; v < TILE_V; v++) b[v] = rows + v * VL;
-    if (last) {
-        const T *add = job->end ? job->end->add : NULL;
-        end.bias = job->bias ? job->bias + (g * job->tiles + i) * TILE_M : NULL;
-        end.activation = job->end ? job->end->activation : 0;
-        end.slope = job->end ? (T)job->end->slope : 0;
-        end.c = direct ? job->y + channel + panel->place : desk->tile;
-        end.row = direct ? w->y_c : TILE_PITCH;
-        if (add && direct) {
-            end.add = add + channel + panel->place;
-            end.add_row = w->y_c;
-        } else if (add) {
-            NAME(output_to_tile)(w, desk->runs, panel->run_count, add + channel, desk->residual, filters);
-            end.add = desk->residual;
-            end.add_row = TILE_PITCH;
-        }
-        if (direct && job->far) /* each row of the tile is in a plane of its own: no prefetcher would have the lines */
-            for (ptrdiff_t m = 0; m < TILE_M; m++)
-                for (ptrdiff_t v = 0; v < panel->vectors; v++) __builtin_prefetch(end.c + m * end.row + v * VL, 1);
+    NAME(turn) t = {.job = job, .desk = desk, .panel = panel, .block = block, .rows = rows};
+    t.first = block->done == 0;
+    t.last = block->done + block->count == w->c * w->taps;
+    t.end = (NAME(tile_end)){.row = TILE_PITCH, .partial_row = TILE_PITCH, .taken = desk->block};
+    if (t.last && job->end) {
+        t.end.activation = job->end->activation;
+        t.end.slope = (T)job->end->slope;
     }
-    if (taking)
-        NAME(tile_taking)[panel->vectors](block->count, a->at, a->row, a->step, b, desk->source, &end);
-    else if (panel->vectors)
-        NAME(tile)[panel->vectors](block->count, a->at, a->row, a->step, b, desk->off, &end);
-    if (panel->few && job->in_place) {
-        NAME(tile_columns)(block->count, a->at, a->row, rows + PANEL_ROWS(panel), panel->few, !block->done, columns);
-        end.partial = NULL; /* the sums of columns wait apart */
-        if (last) NAME(tile_columns_end)(columns, &end, panel->vectors * VL, panel->few);
-    } else if (panel->few) {
-        NAME(tile_few)(block->count, a->at, rows, desk->off, &end, panel->vectors * VL, panel->few);
-    }
-    if (last && !direct) NAME(tile_to_output)(w, desk->runs, panel->run_count, desk->tile, job->y + channel, filters);
+    return t;
 }
 
-static void NAME(set_offsets)(const NAME(desk) *desk, const NAME(panel) *panel) {
-    for (ptrdiff_t j = 0; j < KC; j++) desk->off[j] = j * panel->row;
+/* Where the tile of filters `i` of group g is stored after the last block, and what is added there. */
+static void NAME(end_tile)(NAME(turn) *t, ptrdiff_t g, ptrdiff_t i, ptrdiff_t channel, ptrdiff_t filters, int direct) {
+    const NAME(dense_job) *job = t->job;
+    const window *w = job->w;
+    const T *add = job->end ? job->end->add : NULL;
+    NAME(tile_end) *end = &t->end;
+    if (job->bias) end->bias = job->bias + (g * job->tiles + i) * TILE_M;
+    end->c = direct ? job->y + channel + t->panel->place : t->desk->tile;
+    end->row = direct ? w->y_c : TILE_PITCH;
+    if (add && direct) {
+        end->add = add + channel + t->panel->place;
+        end->add_row = w->y_c;
+    } else if (add) {
+        NAME(output_to_tile)(w, t->desk->runs, t->panel->run_count, add + channel, t->desk->residual, filters);
+        end->add = t->desk->residual;
+        end->add_row = TILE_PITCH;
+    }
+    if (direct && job->far) /* each row of the tile is in a plane of its own: no prefetcher would have the lines */
+        for (ptrdiff_t m = 0; m < TILE_M; m++)
+            for (ptrdiff_t v = 0; v < t->panel->vectors; v++) __builtin_prefetch(end->c + m * end->row + v * VL, 1);
+}
+
+/* The block times one tile of filters; after the last block the tile is finished and stored. `taking`: read from there and copied on the
+   way (tile_taking), or NULL. The last few pixels lie in the panel's rows where the weight is packed, and after them, one pixel after
+   another, where it is read in place. */
+static void NAME(multiply_tile)(NAME(turn) *t, const NAME(operand) *a, const T *taking, const T *next_rows, ptrdiff_t g,
+                                ptrdiff_t i, T *partial, T *columns) {
+    const NAME(dense_job) *job = t->job;
+    const NAME(desk) *desk = t->desk;
+    const NAME(panel) *panel = t->panel;
+    const window *w = job->w;
+    const ptrdiff_t k0 = i * TILE_M, filters = smaller(TILE_M, w->k - k0), channel = (g * w->k + k0) * w->y_c;
+    const ptrdiff_t count = t->block->count;
+    const int direct = panel->place >= 0 && filters == TILE_M;
+    const T *rows = taking ? taking : t->rows, *b[TILE_V];
+    NAME(tile_end) *end = &t->end;
+    for (ptrdiff_t v = 0; v < TILE_V; v++) b[v] = rows + v * VL;
+    end->c = partial;
+    end->partial = t->first ? NULL : partial;
+    end->next_a = a->next;
+    end->next_b = next_rows;
+    if (t->last) NAME(end_tile)(t, g, i, channel, filters, direct);
+    if (taking)
+        NAME(tile_taking)[panel->vectors](count, a->at, a->row, a->step, b, desk->source, end);
+    else if (panel->vectors)
+        NAME(tile)[panel->vectors](count, a->at, a->row, a->step, b, desk->off, end);
+    if (panel->few && job->in_place) {
+        NAME(tile_columns)(count, a->at, a->row, rows + PANEL_ROWS(panel), panel->few, t->first, columns);
+        end->partial = NULL; /* the sums of columns wait apart */
+        if (t->last) NAME(tile_columns_end)(columns, end, panel->vectors * VL, panel->few);
+    } else if (panel->few) {
+        NAME(tile_few)(count, a->at, rows, desk->off, end, panel->vectors * VL, panel->few);
+    }
+    if (t->last && !direct)
+        NAME(tile_to_output)(w, desk->runs, panel->run_count, desk->tile, job->y + channel, filters);
+}
+
+static void NAME(set_offsets)(NAME(desk) *desk, ptrdiff_t row) {
+    if (desk->row == row) return;
+    desk->row = row;
+    for (ptrdiff_t j = 0; j < KC; j++) desk->off[j] = j * row;
+}
+
+/* A gathered block on its way in: batch norm and ReLU of its channels (fc_epilogue). */
+static void NAME(enter)(const T *entry, ptrdiff_t channels, const NAME(block) *block, ptrdiff_t row, T *rows) {
+    for (ptrdiff_t c = block->c0; c < block->c1; c++, rows += row) {
+        const V mean = NAME(vset)(entry[c]), factor = NAME(vset)(entry[channels + c]),
+                shift = NAME(vset)(entry[2 * channels + c]);
+        for (ptrdiff_t i = 0; i < row; i += VL)
+            NAME(vstore)(rows + i, NAME(relu)((NAME(vload)(rows + i) - mean) * factor + shift));
+    }
+}
+
+/* The rows of a block, `row` apart, by the loads planned for its taps. */
+static void NAME(gather_block)(const NAME(dense_job) *job, ptrdiff_t g, const NAME(block) *block,
+                               const NAME(load) *table, ptrdiff_t loads, ptrdiff_t row, T *rows) {
+    const window *w = job->w;
+    NAME(gather)(w, job->x + g * w->c * w->x_c, block->c0, block->c1, block->t1 - block->t0, table, loads, row, rows);
+    if (job->end && job->end->entry) NAME(enter)(job->end->entry, w->c, block, row, rows);
 }
 
 /* ---- pixels stay */
 
-/* The pixels of a panel where one tap at step 1 finds them side by side in each channel, whole vectors in one image; else NULL. */
+/* The pixels of a panel where one tap at step 1 finds them, as they are, side by side in each channel, whole vectors in one image;
+   else NULL. */
 static const T *NAME(rows_of_input)(const NAME(dense_job) *job, ptrdiff_t g, const NAME(panel) *panel) {
     const window *w = job->w;
     const ptrdiff_t pixels = w->out[2], image = panel->first / larger(1, pixels);
     if (w->taps != 1 || w->step[2] != 1 || w->x_s[2] != 1 || w->tap[2] != 0 || w->in[2] != pixels) return NULL;
+    if (job->end && job->end->entry) return NULL;
     if (window_pixels(w) != pixels || panel->few || panel->length != panel->vectors * VL) return NULL;
     if (panel->first % pixels + panel->length > pixels) return NULL;
     return job->x + image * w->x_n + g * w->c * w->x_c + panel->first % pixels;
 }
 
-static void NAME(dense_panel)(const NAME(dense_job) *job, const NAME(desk) *desk, ptrdiff_t g, ptrdiff_t index,
+static void NAME(dense_panel)(const NAME(dense_job) *job, NAME(desk) *desk, ptrdiff_t g, ptrdiff_t index,
                               ptrdiff_t tile0, ptrdiff_t tile1) {
     const window *w = job->w;
     const ptrdiff_t depth = w->c * w->taps, blocks = NAME(reduction_blocks)(w);
     ptrdiff_t loads = 0;
     NAME(panel) panel = NAME(panel_at)(job, index);
     NAME(place_panel)(w, &panel, desk->runs);
-    NAME(set_offsets)(desk, &panel);
+    NAME(set_offsets)(desk, panel.row);
     const T *source = NAME(rows_of_input)(job, g, &panel);
-    for (ptrdiff_t j = 0; j < KC + TILE_AHEAD && source; j++) desk->source[j] = j * w->x_c;
     for (ptrdiff_t i = 0; i < larger(1, blocks); i++) { /* without taps: one empty block, for the bias */
         const NAME(block) block = blocks ? NAME(block_at)(w, i) : (NAME(block)){0};
         if (block.c0 == 0 && !source)
             loads = NAME(plan_gather)(w, desk->runs, panel.run_count, panel.row / VL, block.t0, block.t1, desk->loads);
-        if (!source)
-            NAME(gather)(w, job->x + g * w->c * w->x_c, block.c0, block.c1, block.t1 - block.t0, desk->loads, loads,
-                         panel.row, desk->block);
+        if (!source) NAME(gather_block)(job, g, &block, desk->loads, loads, panel.row, desk->block);
+        NAME(turn) turn = NAME(turn_of)(job, desk, &panel, &block, desk->block);
         for (ptrdiff_t tile = tile0; tile < tile1; tile++) {
             const T *at = job->packed + ((g * job->tiles + tile) * depth + block.done) * TILE_M;
             const NAME(operand) a = {.at = at, .next = at + depth * TILE_M, .row = 1, .step = TILE_M};
-            const int taking = source && tile == tile0;
-            const T *rows = taking ? source + block.c0 * w->x_c : desk->block;
-            NAME(multiply_tile)(job, desk, &panel, &block, rows, desk->block, taking, &a, g, tile,
+            const T *taking = source && tile == tile0 ? source + block.c0 * w->x_c : NULL;
+            NAME(multiply_tile)(&turn, &a, taking, desk->block, g, tile,
                                 desk->partial + (tile - tile0) * TILE_M * TILE_PITCH, NULL);
         }
     }
@@ -213,6 +264,7 @@ static void NAME(dense_task)(void *context, ptrdiff_t task, void *scratch) {
     const NAME(dense_job) *job = context;
     NAME(desk) desk;
     (void)NAME(dense_desk)(job, scratch, &desk);
+    for (ptrdiff_t j = 0; j < KC + TILE_AHEAD; j++) desk.source[j] = j * job->w->x_c;
     const ptrdiff_t tg = task % job->tile_groups, pg = task / job->tile_groups % job->panel_groups;
     const ptrdiff_t g = task / job->tile_groups / job->panel_groups;
     const ptrdiff_t tile0 = tg * job->tiles / job->tile_groups, tile1 = (tg + 1) * job->tiles / job->tile_groups;
@@ -229,172 +281,4 @@ static int NAME(pixels_stay)(NAME(dense_job) *job, double work) {
     job->tile_groups = smaller(divide_up(job->tiles, TILES_A_TASK), divide_up(tasks, groups * job->panel_groups));
     return fc_parallel(groups * job->panel_groups * job->tile_groups, work, NAME(dense_desk)(job, NULL, NULL),
                        NAME(dense_task), job);
-}
-
-/* ---- filters stay */
-
-/* The few pixels at a panel's end, each pixel's terms one after another. */
-static void NAME(gather_columns)(const NAME(dense_job) *job, const NAME(desk) *desk, ptrdiff_t g,
-                                 const NAME(panel) *panel, const NAME(block) *block, T *columns) {
-    const window *w = job->w;
-    const ptrdiff_t run_count = window_runs(w, panel->first + panel->vectors * VL, panel->few, desk->runs);
-    const ptrdiff_t loads = NAME(plan_gather)(w, desk->runs, run_count, 1, block->t0, block->t1, desk->loads);
-    NAME(gather)(w, job->x + g * w->c * w->x_c, block->c0, block->c1, block->t1 - block->t0, desk->loads, loads, VL,
-                 desk->block);
-    for (ptrdiff_t l = 0; l < panel->few; l++)
-        for (ptrdiff_t j = 0; j < block->count; j++) columns[l * COLUMN_PITCH + j] = desk->block[j * VL + l];
-}
-
-static T *NAME(panel_block)(const NAME(dense_job) *job, ptrdiff_t g, ptrdiff_t panel, ptrdiff_t blocks, ptrdiff_t i) {
-    return job->input + ((g * job->panels + panel) * blocks + i) * job->input_block;
-}
-
-static void NAME(gather_task)(void *context, ptrdiff_t task, void *scratch) {
-    const NAME(dense_job) *job = context;
-    const window *w = job->w;
-    NAME(desk) desk;
-    (void)NAME(dense_desk)(job, scratch, &desk);
-    const ptrdiff_t piece = task % job->pieces, index = task / job->pieces % job->panels,
-                    g = task / job->pieces / job->panels, blocks = NAME(reduction_blocks)(w);
-    ptrdiff_t loads = 0, planned = -1;
-    NAME(panel) panel = NAME(panel_at)(job, index);
-    const ptrdiff_t first = piece * blocks / job->pieces, stop = (piece + 1) * blocks / job->pieces;
-    const ptrdiff_t run_count = window_runs(w, panel.first, smaller(panel.row, panel.length), desk.runs);
-    for (ptrdiff_t i = first; i < stop && panel.row; i++) {
-        const NAME(block) block = NAME(block_at)(w, i);
-        if (block.t0 != planned)
-            loads = NAME(plan_gather)(w, desk.runs, run_count, panel.row / VL, block.t0, block.t1, desk.loads);
-        planned = block.t0;
-        NAME(gather)(w, job->x + g * w->c * w->x_c, block.c0, block.c1, block.t1 - block.t0, desk.loads, loads,
-                     panel.row, NAME(panel_block)(job, g, index, blocks, i));
-    }
-    for (ptrdiff_t i = first; i < stop && panel.few && job->in_place; i++) {
-        const NAME(block) block = NAME(block_at)(w, i);
-        NAME(gather_columns)(job, &desk, g, &panel, &block,
-                             NAME(panel_block)(job, g, index, blocks, i) + PANEL_ROWS(&panel));
-    }
-}
-
-/* The weight of register tile `first + i` of a task's filters: where it lies, as dense_pack left it, or packed at the desk. */
-static NAME(operand) NAME(operand_of)(const NAME(dense_job) *job, const NAME(desk) *desk, ptrdiff_t g, ptrdiff_t first,
-                                      ptrdiff_t i, const NAME(block) *block) {
-    const window *w = job->w;
-    const ptrdiff_t depth = w->c * w->taps, tile = first + i;
-    if (job->in_place) {
-        const T *at = job->weight + g * w->w_g + tile * TILE_M * w->w_k + block->done;
-        return (NAME(operand)){.at = at, .next = at, .row = w->w_k, .step = 1};
-    }
-    const T *at = job->packed ? job->packed + ((g * job->tiles + tile) * depth + block->done) * TILE_M
-                              : desk->weight + i * KC * TILE_M;
-    return (NAME(operand)){.at = at, .next = at + (job->packed ? depth : KC) * TILE_M, .row = 1, .step = TILE_M};
-}
-
-static void NAME(filters_task)(void *context, ptrdiff_t task, void *scratch) {
-    const NAME(dense_job) *job = context;
-    const window *w = job->w;
-    NAME(desk) desk;
-    (void)NAME(dense_desk)(job, scratch, &desk);
-    const ptrdiff_t groups = divide_up(job->tiles, job->together), g = task / groups;
-    const ptrdiff_t first = task % groups * job->tiles / groups, stop = (task % groups + 1) * job->tiles / groups;
-    const ptrdiff_t blocks = NAME(reduction_blocks)(w);
-    for (ptrdiff_t i = 0; i < blocks; i++) {
-        const NAME(block) block = NAME(block_at)(w, i);
-        for (ptrdiff_t tile = first; tile < stop && !job->packed && !job->in_place; tile++)
-            NAME(pack_filters)(w, job->weight + g * w->w_g, tile * TILE_M, block.t0, block.t1, block.c0, block.c1,
-                               desk.weight + (tile - first) * KC * TILE_M);
-        for (ptrdiff_t p = 0; p < job->panels; p++) {
-            NAME(panel) panel = NAME(panel_at)(job, p);
-            if (i == blocks - 1) NAME(place_panel)(w, &panel, desk.runs);
-            NAME(set_offsets)(&desk, &panel);
-            for (ptrdiff_t tile = first; tile < stop; tile++) {
-                const NAME(operand) a = NAME(operand_of)(job, &desk, g, first, tile - first, &block);
-                const T *rows = NAME(panel_block)(job, g, p, blocks, i);
-                const T *next = rows + blocks * job->input_block + (tile - first) * KC * (64 / (ptrdiff_t)sizeof(T));
-                NAME(multiply_tile)(job, &desk, &panel, &block, rows, next, 0, &a, g, tile,
-                                    desk.partial + (p * job->together + tile - first) * TILE_M * TILE_PITCH,
-                                    desk.columns + (tile - first) * TILE_FEW * TILE_M * VL);
-            }
-        }
-    }
-}
-
-static int NAME(filters_stay)(NAME(dense_job) *job, double work) {
-    enum { TASKS = 16, TOGETHER = 4 };
-    const window *w = job->w;
-    const ptrdiff_t blocks = NAME(reduction_blocks)(w);
-    job->in_place = job->weight && w->w_c == w->taps && w->taps <= KC && w->k % TILE_M == 0 && NAME(taps_in_order)(w);
-    job->together = larger(1, smaller(TOGETHER, job->tiles * w->groups / TASKS));
-    job->pieces = smaller(blocks, divide_up(TASKS, w->groups * job->panels));
-    job->input = fc_alloc((size_t)(w->groups * job->panels * blocks), (size_t)job->input_block * sizeof(T));
-    if (!job->input) return FC_NO_MEMORY;
-    const size_t scratch = NAME(dense_desk)(job, NULL, NULL);
-    const double elements = (double)(w->groups * job->panels * blocks) * (double)job->input_block;
-    int status = fc_parallel(w->groups * job->panels * job->pieces, elements, scratch, NAME(gather_task), job);
-    if (status == FC_OK)
-        status = fc_parallel(w->groups * divide_up(job->tiles, job->together), work, scratch, NAME(filters_task), job);
-    fc_free(job->input);
-    return status;
-}
-
-/* ---- the whole */
-
-/* The bias of every output, in whole tiles: the micro-kernel reads TILE_M of them at once. */
-static T *NAME(padded_bias)(const window *w, const T *bias) {
-    const ptrdiff_t tiles = divide_up(w->k, TILE_M);
-    T *padded = fc_alloc((size_t)w->groups * (size_t)tiles, TILE_M * sizeof(T));
-    if (!padded) return NULL;
-    for (ptrdiff_t g = 0; g < w->groups; g++)
-        for (ptrdiff_t i = 0; i < tiles * TILE_M; i++)
-            padded[g * tiles * TILE_M + i] = i < w->k ? bias[g * w->k + i] : 0;
-    return padded;
-}
-
-/* The window with the weight of its filters k .. packed, a block of filters at a time where the whole would be large. */
-static int NAME(pack_and_run)(const window *w, const T *x, const T *weight, const fc_epilogue *end, T *y);
-
-/* y = epilogue(window of x times weight); the weight as the caller has it, and as dense_pack made it, or NULL. */
-static int NAME(dense)(const window *w, const T *x, const T *weight, const T *packed, const fc_epilogue *end, T *y) {
-    enum { LIMIT_BYTES = 32 << 20 };
-    NAME(dense_job) job = {.w = w, .x = x, .weight = weight, .packed = packed, .y = y, .end = end};
-    const ptrdiff_t pixels = w->n * window_pixels(w), rest = pixels % VL, blocks = NAME(reduction_blocks)(w);
-    if (pixels == 0 || w->k == 0) return FC_OK;
-    job.few = rest <= TILE_FEW ? rest : 0;
-    job.vectors = divide_up(pixels - job.few, VL);
-    job.panels = larger(1, divide_up(job.vectors, TILE_V));
-    job.tiles = divide_up(w->k, TILE_M);
-    job.far = pixels * w->groups * w->k * (ptrdiff_t)sizeof(T) > 4 * L2_BYTES;
-    job.input_block = KC * (divide_up(job.vectors, job.panels) + (job.few > 0)) * VL + VL + job.few * COLUMN_PITCH;
-    const double work = (double)pixels * (double)(w->groups * w->k) * (double)(w->c * w->taps + 1);
-    const double input = (double)(w->groups * job.panels * blocks) * (double)job.input_block * sizeof(T);
-    const int filters_stay = pixels < w->k && blocks > 0 && input < LIMIT_BYTES;
-    if (!filters_stay && !packed) return NAME(pack_and_run)(w, x, weight, end, y);
-    T *bias = NULL;
-    if (end && end->bias) {
-        job.bias = bias = NAME(padded_bias)(w, end->bias);
-        if (!bias) return FC_NO_MEMORY;
-    }
-    const int status = filters_stay ? NAME(filters_stay)(&job, work) : NAME(pixels_stay)(&job, work);
-    fc_free(bias);
-    return status;
-}
-
-static int NAME(pack_and_run)(const window *w, const T *x, const T *weight, const fc_epilogue *end, T *y) {
-    enum { LIMIT_BYTES = 32 << 20 };
-    window part = *w;
-    if (w->groups == 1 && NAME(dense_packed_size)(w) > LIMIT_BYTES / (ptrdiff_t)sizeof(T)) {
-        const ptrdiff_t tiles = LIMIT_BYTES / (TILE_M * w->c * w->taps * (ptrdiff_t)sizeof(T));
-        part.k = smaller(w->k, larger(1, tiles) * TILE_M);
-    }
-    T *packed = fc_alloc((size_t)NAME(dense_packed_size)(&part) + 1, sizeof(T));
-    int status = packed ? FC_OK : FC_NO_MEMORY;
-    for (ptrdiff_t k = 0; k < w->k && status == FC_OK; k += part.k) {
-        fc_epilogue here = end ? *end : (fc_epilogue){0};
-        if (here.bias) here.bias = (const T *)here.bias + k;
-        if (here.add) here.add = (const T *)here.add + k * w->y_c;
-        part.k = smaller(part.k, w->k - k);
-        status = NAME(dense_pack)(&part, weight + k * w->w_k, packed);
-        if (status == FC_OK) status = NAME(dense)(&part, x, weight + k * w->w_k, packed, &here, y + k * w->y_c);
-    }
-    fc_free(packed);
-    return status;
 }

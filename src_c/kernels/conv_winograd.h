@@ -264,9 +264,9 @@ static int WINO(filters_stay)(WINO(job) *job, double work) {
         job->first_block = i * job->blocks / waves;
         job->last_block = (i + 1) * job->blocks / waves;
         const double part = (double)(job->last_block - job->first_block) / (double)job->blocks;
-        const double elements = part * (double)(job->blocks * job->lanes * WINO_POINTS) * (double)(w->groups * w->c);
+        const double input = part * (double)(job->blocks * job->lanes) * (double)(w->groups * w->c) * WINO_INPUT_COST;
         const size_t scratch = WINO(lay_out)(job, NULL, NULL);
-        status = fc_parallel(w->groups * (job->last_block - job->first_block) * job->splits, elements, scratch,
+        status = fc_parallel(w->groups * (job->last_block - job->first_block) * job->splits, input, scratch,
                              WINO(input_task), job);
         if (status == FC_OK)
             status = fc_parallel(w->groups * job->groups, part * work, scratch, WINO(filter_task), job);

@@ -94,12 +94,12 @@ static void WINO(cut_few)(WINO(job) *job) {
 
 static int WINO(run_few)(WINO(job) *job, double work) {
     const window *w = job->w;
-    const double elements = (double)(job->lanes * WINO_POINTS) * (double)(w->groups * w->c);
+    const double input = (double)job->lanes * (double)(w->groups * w->c) * WINO_INPUT_COST;
     job->last_block = 1;
     job->input = fc_alloc((size_t)(w->groups * WINO_POINTS), (size_t)job->input_pitch * sizeof(T));
     if (!job->input) return FC_NO_MEMORY;
     const size_t scratch = WINO(lay_out)(job, NULL, NULL);
-    int status = fc_parallel(w->groups * job->splits, elements, scratch, WINO(input_task), job);
+    int status = fc_parallel(w->groups * job->splits, input, scratch, WINO(input_task), job);
     if (status == FC_OK) status = fc_parallel(w->groups * job->groups, work, scratch, WINO(few_task), job);
     fc_free(job->input);
     return status;

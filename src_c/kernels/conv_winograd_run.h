@@ -41,11 +41,17 @@ static void WINO(cut_filters)(WINO(job) *job) {
     job->u_room = job->packed ? 0 : job->group * job->tile_pitch;
 }
 
+/* Tasks there are where tiles stay and none transforms what another does. */
+static ptrdiff_t WINO(tasks_of_blocks)(const WINO(job) *job) {
+    return job->w->groups * job->blocks * divide_up(job->tiles, WINO_GROUP);
+}
+
+/* Where tiles are fewer than filters, where the transformed weight would be large, and where one task would do all. */
 static int WINO(filters_should_stay)(const WINO(job) *job) {
-    enum { LIMIT_BYTES = 48 << 20 }; /* for the transformed weight */
+    enum { LIMIT_BYTES = 48 << 20 };
     const window *w = job->w;
     const double weight = (double)w->groups * (double)w->k * (double)w->c * WINO_POINTS * sizeof(T);
-    return w->n * window_pixels(&job->grid) < w->k || weight > LIMIT_BYTES;
+    return w->n * window_pixels(&job->grid) < w->k || weight > LIMIT_BYTES || WINO(tasks_of_blocks)(job) == 1;
 }
 
 /* The packed form of a weight: transformed. */
@@ -71,9 +77,11 @@ static int WINO(convolve)(const window *w, const NAME(taps_3x3) *taps, const T *
     const ptrdiff_t all = w->n * window_pixels(&job.grid);
     job.few = all % VL <= TILE_FEW ? all % VL : 0;
     job.vectors = divide_up(all - job.few, VL);
-    job.blocks = larger(1, divide_up(job.vectors, TILE_V));
-    job.lanes = (divide_up(job.vectors, job.blocks) + (job.few > 0)) * VL;
     job.tiles = divide_up(w->k, TILE_M);
+    job.blocks = larger(1, divide_up(job.vectors, TILE_V));
+    if (WINO(tasks_of_blocks)(&job) == 1)
+        job.blocks = larger(1, divide_up(job.vectors, 2)); /* two, a bit slower each */
+    job.lanes = (divide_up(job.vectors, job.blocks) + (job.few > 0)) * VL;
     job.input_pitch = WINO(pitch)(w->c * job.lanes);
     job.not_finite = fc_alloc((size_t)w->n, 1);
     if (!job.not_finite) return FC_NO_MEMORY;

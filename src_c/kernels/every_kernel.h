@@ -8,8 +8,11 @@
 #include "conv_pack.h"
 #include "conv_store.h"
 #include "conv_dense.h"
+#include "conv_dense_filters.h"
+#include "conv_dense_run.h"
 #include "winograd.h"
 #define WINO_KIND strided
+#define WINO_INPUT_COST STRIDED_INPUT_COST
 #define WINO_OUT 2
 #define WINO_STEP 2
 #include "winograd_transform.h"
@@ -18,7 +21,9 @@
 #include "conv_winograd_run.h"
 #undef WINO_STEP
 #undef WINO_KIND
+#undef WINO_INPUT_COST
 #define WINO_KIND 2
+#define WINO_INPUT_COST INPUT2_COST
 #define WINO_STEP 1
 #include "winograd_transform.h"
 #include "conv_winograd.h"
@@ -26,7 +31,9 @@
 #include "conv_winograd_run.h"
 #undef WINO_OUT
 #undef WINO_KIND
+#undef WINO_INPUT_COST
 #define WINO_KIND 4
+#define WINO_INPUT_COST INPUT4_COST
 #define WINO_OUT 4
 #include "winograd_transform.h"
 #include "conv_winograd.h"
@@ -41,6 +48,7 @@
 #include "conv_grad_weight_rows.h"
 #include "conv_grad_weight.h"
 #undef WINO_KIND
+#undef WINO_INPUT_COST
 #undef WINO_OUT
 #undef WINO_STEP
 #include "conv.h"

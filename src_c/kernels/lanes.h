@@ -23,10 +23,10 @@ INLINE VI NAME(vlanes)(void) {
 }
 
 /* vbeats: does x replace the best value so far? A larger value does, and the first NaN does for good; an equal one does not.
-   vgreater: a > b. vunordered: a or b is NaN. vequal, vsame: equal integers, values. vlarger: the larger, b where they are equal or one is NaN.
+   vgreater: a > b. vunordered: a or b is NaN. vequal, vsame: equal integers, values. vlarger, vsmaller: b where they are equal or one is NaN.
    vpick: a where chosen, else b. vpick_sum: a + n where chosen, else b. vkeep: v where chosen, else 0. vadd_where: sum + v where chosen, else sum.
    vany, vfirst: is any chosen, and the first that is. vload_or: masked lanes from memory, the others from `other`. */
-#if VBYTES == 64 && defined(__AVX512F__)
+#if VBYTES == 64
 #if T_IS_FLOAT
 typedef __mmask16 CHOICE;
 INLINE CHOICE NAME(vbeats)(V x, V best) {
@@ -37,6 +37,7 @@ INLINE CHOICE NAME(vgreater)(V a, V b) { return _mm512_cmp_ps_mask((__m512)a, (_
 INLINE CHOICE NAME(vunordered)(V a, V b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_UNORD_Q); }
 INLINE CHOICE NAME(vsame)(V a, V b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_EQ_OQ); }
 INLINE V NAME(vlarger)(V a, V b) { return (V)_mm512_max_ps((__m512)a, (__m512)b); }
+INLINE V NAME(vsmaller)(V a, V b) { return (V)_mm512_min_ps((__m512)a, (__m512)b); }
 INLINE V NAME(vload_or)(const T *p, MASK m, V other) { return (V)_mm512_mask_loadu_ps((__m512)other, m, p); }
 INLINE CHOICE NAME(vequal)(VI a, VI b) { return _mm512_cmpeq_epi32_mask((__m512i)a, (__m512i)b); }
 INLINE V NAME(vpick)(CHOICE m, V a, V b) { return (V)_mm512_mask_blend_ps(m, (__m512)b, (__m512)a); }
@@ -59,6 +60,7 @@ INLINE CHOICE NAME(vgreater)(V a, V b) { return _mm512_cmp_pd_mask((__m512d)a, (
 INLINE CHOICE NAME(vunordered)(V a, V b) { return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_UNORD_Q); }
 INLINE CHOICE NAME(vsame)(V a, V b) { return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_EQ_OQ); }
 INLINE V NAME(vlarger)(V a, V b) { return (V)_mm512_max_pd((__m512d)a, (__m512d)b); }
+INLINE V NAME(vsmaller)(V a, V b) { return (V)_mm512_min_pd((__m512d)a, (__m512d)b); }
 INLINE V NAME(vload_or)(const T *p, MASK m, V other) { return (V)_mm512_mask_loadu_pd((__m512d)other, m, p); }
 INLINE CHOICE NAME(vequal)(VI a, VI b) { return _mm512_cmpeq_epi64_mask((__m512i)a, (__m512i)b); }
 INLINE V NAME(vpick)(CHOICE m, V a, V b) { return (V)_mm512_mask_blend_pd(m, (__m512d)b, (__m512d)a); }
@@ -105,24 +107,29 @@ INLINE CHOICE NAME(vgreater)(V a, V b) { return (VI)(a > b); }
 INLINE CHOICE NAME(vunordered)(V a, V b) { return (VI)(a != a) | (VI)(b != b); }
 INLINE CHOICE NAME(vequal)(VI a, VI b) { return (VI)(a == b); }
 INLINE CHOICE NAME(vsame)(V a, V b) { return (VI)(a == b); }
-#if VBYTES == 32 && defined(__AVX2__)
+#if VBYTES == 32
 #if T_IS_FLOAT
 INLINE V NAME(vlarger)(V a, V b) { return (V)_mm256_max_ps((__m256)a, (__m256)b); }
+INLINE V NAME(vsmaller)(V a, V b) { return (V)_mm256_min_ps((__m256)a, (__m256)b); }
 INLINE int NAME(chosen_bits)(CHOICE m) { return _mm256_movemask_ps((__m256)m); }
 #else
 INLINE V NAME(vlarger)(V a, V b) { return (V)_mm256_max_pd((__m256d)a, (__m256d)b); }
+INLINE V NAME(vsmaller)(V a, V b) { return (V)_mm256_min_pd((__m256d)a, (__m256d)b); }
 INLINE int NAME(chosen_bits)(CHOICE m) { return _mm256_movemask_pd((__m256d)m); }
 #endif
 INLINE V NAME(vload_or)(const T *p, MASK m, V other) { return NAME(vselect)((VI)m, NAME(vload_masked)(p, m), other); }
 #else
 #if VBYTES == 16 && defined(__SSE2__) && T_IS_FLOAT
 INLINE V NAME(vlarger)(V a, V b) { return (V)_mm_max_ps((__m128)a, (__m128)b); }
+INLINE V NAME(vsmaller)(V a, V b) { return (V)_mm_min_ps((__m128)a, (__m128)b); }
 INLINE int NAME(chosen_bits)(CHOICE m) { return _mm_movemask_ps((__m128)m); }
 #elif VBYTES == 16 && defined(__SSE2__)
 INLINE V NAME(vlarger)(V a, V b) { return (V)_mm_max_pd((__m128d)a, (__m128d)b); }
+INLINE V NAME(vsmaller)(V a, V b) { return (V)_mm_min_pd((__m128d)a, (__m128d)b); }
 INLINE int NAME(chosen_bits)(CHOICE m) { return _mm_movemask_pd((__m128d)m); }
 #else
 INLINE V NAME(vlarger)(V a, V b) { return NAME(vselect)((VI)(a > b), a, b); }
+INLINE V NAME(vsmaller)(V a, V b) { return NAME(vselect)((VI)(a < b), a, b); }
 INLINE int NAME(chosen_bits)(CHOICE m) {
     int bits = 0;
     for (int i = 0; i < (int)VL; i++) bits |= (int)(m[i] & 1) << i;
@@ -135,7 +142,7 @@ INLINE V NAME(vload_or)(const T *p, MASK m, V other) {
     return other;
 }
 #endif
-#if VBYTES == 32 && defined(__AVX2__)
+#if VBYTES == 32
 INLINE VI NAME(vpick_int)(CHOICE m, VI a, VI b) { return (VI)_mm256_blendv_epi8((__m256i)b, (__m256i)a, (__m256i)m); }
 INLINE V NAME(vpick)(CHOICE m, V a, V b) { return (V)NAME(vpick_int)(m, (VI)a, (VI)b); }
 #else

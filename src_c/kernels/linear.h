@@ -2,7 +2,11 @@
    x[n][c] * w[k][c], and its gradients. Reads (or writes) each weight once, where it lies; larger batches run as 1x1
    convolutions. */
 
-enum { NAME(ROWS) = 4, NAME(LINEAR_TASK) = 16 }; /* batch rows and filters summed together; filters a task */
+enum {
+    NAME(ROWS) = 4, /* batch rows, and filters, summed together */
+    NAME(FILTERS_OF_ONE) = 8, /* filters summed together with one batch row */
+    NAME(LINEAR_TASK) = 16 /* filters a task */
+};
 
 typedef struct {
     ptrdiff_t n, k, c;
@@ -10,45 +14,54 @@ typedef struct {
     T *y;
 } NAME(linear_job);
 
-/* The sums of filters k0 .. k0+3 with batch rows n0 .. n0+3; rows past the end repeat the last and are not stored. */
-static void NAME(linear_block)(const NAME(linear_job) *job, ptrdiff_t n0, ptrdiff_t k0) {
+/* The sums of `filters` filters from k0 on with `rows` batch rows from n0 on (both literals); those past the end repeat the last and are
+   not stored. */
+INLINE void NAME(linear_block)(const NAME(linear_job) *job, ptrdiff_t n0, ptrdiff_t k0, const int rows,
+                               const int filters) {
     const ptrdiff_t c = job->c;
-    const T *x[NAME(ROWS)], *w[NAME(ROWS)];
-    V sum[NAME(ROWS)][NAME(ROWS)];
+    const T *x[NAME(ROWS)], *w[NAME(FILTERS_OF_ONE)];
+    V sum[NAME(ROWS)][NAME(FILTERS_OF_ONE)];
     UNROLL(4)
-    for (int i = 0; i < NAME(ROWS); i++) {
+    for (int i = 0; i < rows; i++) {
         x[i] = job->x + smaller(n0 + i, job->n - 1) * c;
-        w[i] = job->w + smaller(k0 + i, job->k - 1) * c;
-        UNROLL(4)
-        for (int j = 0; j < NAME(ROWS); j++) sum[i][j] = NAME(vzero)();
+        UNROLL(8)
+        for (int j = 0; j < filters; j++) sum[i][j] = NAME(vzero)();
     }
+    UNROLL(8)
+    for (int j = 0; j < filters; j++) w[j] = job->w + smaller(k0 + j, job->k - 1) * c;
     for (ptrdiff_t at = 0; at < c; at += VL) {
         const ptrdiff_t count = smaller(VL, c - at);
         V v[NAME(ROWS)];
         UNROLL(4)
-        for (int i = 0; i < NAME(ROWS); i++)
+        for (int i = 0; i < rows; i++)
             v[i] = count == VL ? NAME(vload)(x[i] + at) : NAME(vload_first)(x[i] + at, count);
-        UNROLL(4)
-        for (int j = 0; j < NAME(ROWS); j++) {
+        UNROLL(8)
+        for (int j = 0; j < filters; j++) {
             const V f = count == VL ? NAME(vload)(w[j] + at) : NAME(vload_first)(w[j] + at, count);
             UNROLL(4)
-            for (int i = 0; i < NAME(ROWS); i++) sum[i][j] += v[i] * f;
+            for (int i = 0; i < rows; i++) sum[i][j] += v[i] * f;
         }
     }
     UNROLL(4)
-    for (int i = 0; i < NAME(ROWS); i++) {
-        UNROLL(4)
-        for (int j = 0; j < NAME(ROWS); j++)
+    for (int i = 0; i < rows; i++) {
+        UNROLL(8)
+        for (int j = 0; j < filters; j++)
             if (n0 + i < job->n && k0 + j < job->k)
                 job->y[(n0 + i) * job->k + k0 + j] = NAME(vsum)(sum[i][j]) + (job->bias ? job->bias[k0 + j] : 0);
     }
 }
 
+/* One row is bound by the reading of the weight: more rows of it at once keep more lines on their way. */
 static void NAME(linear_task)(void *context, ptrdiff_t task, void *scratch) {
     const NAME(linear_job) *job = context;
+    const ptrdiff_t first = task * NAME(LINEAR_TASK), last = smaller(job->k, first + NAME(LINEAR_TASK));
     (void)scratch;
-    for (ptrdiff_t k = task * NAME(LINEAR_TASK); k < smaller(job->k, (task + 1) * NAME(LINEAR_TASK)); k += NAME(ROWS))
-        for (ptrdiff_t n = 0; n < job->n; n += NAME(ROWS)) NAME(linear_block)(job, n, k);
+    if (job->n == 1)
+        for (ptrdiff_t k = first; k < last; k += NAME(FILTERS_OF_ONE))
+            NAME(linear_block)(job, 0, k, 1, NAME(FILTERS_OF_ONE));
+    else
+        for (ptrdiff_t k = first; k < last; k += NAME(ROWS))
+            for (ptrdiff_t n = 0; n < job->n; n += NAME(ROWS)) NAME(linear_block)(job, n, k, NAME(ROWS), NAME(ROWS));
 }
 
 static int NAME(linear_few)(ptrdiff_t n, ptrdiff_t k, ptrdiff_t c, const void *x, const void *w, const void *bias,

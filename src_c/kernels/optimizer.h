@@ -16,13 +16,13 @@ typedef struct NAME(adam_call) {
     T *p, *m, *v, *top; /* top: the largest v so far, or NULL */
 } NAME(adam_call);
 
-#if VBYTES == 64 && defined(__AVX512F__) && T_IS_FLOAT
+#if VBYTES == 64 && T_IS_FLOAT
 INLINE V NAME(vroot)(V x) { return (V)_mm512_sqrt_ps((__m512)x); }
-#elif VBYTES == 64 && defined(__AVX512F__)
+#elif VBYTES == 64
 INLINE V NAME(vroot)(V x) { return (V)_mm512_sqrt_pd((__m512d)x); }
-#elif VBYTES == 32 && defined(__AVX2__) && T_IS_FLOAT
+#elif VBYTES == 32 && T_IS_FLOAT
 INLINE V NAME(vroot)(V x) { return (V)_mm256_sqrt_ps((__m256)x); }
-#elif VBYTES == 32 && defined(__AVX2__)
+#elif VBYTES == 32
 INLINE V NAME(vroot)(V x) { return (V)_mm256_sqrt_pd((__m256d)x); }
 #elif VBYTES == 16 && defined(__SSE2__) && T_IS_FLOAT
 INLINE V NAME(vroot)(V x) { return (V)_mm_sqrt_ps((__m128)x); }

@@ -31,13 +31,10 @@ typedef struct {
 #define TILE_AHEAD ((ptrdiff_t)8)
 #define COLUMN_PITCH ((ptrdiff_t)128) /* terms a pixel of tile_columns has room for */
 
-/* Comparisons are false for NaN, which therefore passes unchanged. */
-INLINE V NAME(relu)(V s) { return NAME(vselect)((VI)(s < NAME(vzero)()), NAME(vzero)(), s); }
+/* A NaN passes unchanged. */
+INLINE V NAME(relu)(V s) { return NAME(vlarger)(NAME(vzero)(), s); }
 INLINE V NAME(leaky_relu)(V s, T slope) { return NAME(vselect)((VI)(s < NAME(vzero)()), s * NAME(vset)(slope), s); }
-INLINE V NAME(relu6)(V s) {
-    const V six = NAME(vset)((T)6), positive = NAME(relu)(s);
-    return NAME(vselect)((VI)(positive > six), six, positive);
-}
+INLINE V NAME(relu6)(V s) { return NAME(vsmaller)(NAME(vset)((T)6), NAME(relu)(s)); }
 
 INLINE V NAME(activate)(V s, ptrdiff_t activation, T slope) {
     if (activation == FC_RELU) return NAME(relu)(s);
@@ -71,7 +68,7 @@ INLINE void NAME(tile_of)(const int rows, const int vectors, const int taking, p
     const char *next_b = (const char *)end->next_b;
     T *taken = end->taken;
     for (const ptrdiff_t *stop = off + count; off < stop; off++) {
-        V x[TILE_V];
+        V x[3]; /* of which `vectors` are used */
         __builtin_prefetch(next_a, 0, 3);
         if (!taking) __builtin_prefetch(next_b, 0, 2);
         x[0] = NAME(vload)(b0 + *off);

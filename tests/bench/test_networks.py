@@ -7,6 +7,7 @@ import pytest
 import fastconv
 from fastconv import layers as L
 from fastconv.bench import contest, engines
+from fastconv.bench.process import Process, ProcessError
 
 
 def small_net():
@@ -42,14 +43,11 @@ def test_what_fails_is_told_and_the_others_go_on(tmp_path, monkeypatch):
     np.savez(tmp_path / "other.npz", np.array([1.0, 2.5]))
     assert contest._deviation(tmp_path, "other") == pytest.approx(0.25)
     np.savez(tmp_path / "other.npz", np.ones(3))
-    with pytest.raises(contest.EngineError, match="shape"):
+    with pytest.raises(ProcessError, match="shape"):
         contest._deviation(tmp_path, "other")
-    with pytest.raises(contest.EngineError, match="FileNotFoundError"):
-        runner = contest._Runner("fastconv", tmp_path, 1)
-        try:
-            runner.ask("prepare")  # there is no model in the folder
-        finally:
-            runner.close()
+    process = Process("fastconv.bench.engine_process", "fastconv", str(tmp_path), threads=1)
+    with process, pytest.raises(ProcessError, match="FileNotFoundError"):
+        process.ask("prepare")  # there is no model in the folder
 
 
 def test_inception():

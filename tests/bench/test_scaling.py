@@ -9,8 +9,8 @@ import pytest
 
 import fastconv
 
-loops = pytest.importorskip("loops")
-scaling = pytest.importorskip("scaling")
+loops = pytest.importorskip("loops", reason="benchmarks/ is not there")
+scaling = pytest.importorskip("scaling", reason="benchmarks/ is not there")
 
 LONG = 1e9  # multiply-adds: worth every thread
 

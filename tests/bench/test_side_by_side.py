@@ -11,12 +11,12 @@ from side_by_side.cases import GROUPS, OPS, QUICK, Case, every_case, select
 from side_by_side.goals import GOALS, Goal, kind
 from side_by_side.layers import NETWORKS, distinct
 from side_by_side.libraries import CONTESTANTS
-from side_by_side.operands import deviation, operands
-from side_by_side.process import Worker, WorkerError
+from side_by_side.operands import operands
 from side_by_side.record import Record, read
 from side_by_side.summary import outcome, summary
 
 from fastconv import functional
+from fastconv.bench.process import Process, ProcessError
 
 CONV = Case("resnet", "conv2d", (1, 64, 56, 56), (64, 64, 3, 3), {"padding": 1})
 SMALL = Case("special", "conv2d", (1, 4, 8, 8), (4, 4, 3, 3), {"padding": 1})
@@ -72,15 +72,6 @@ def test_shapes_and_operands_of_a_case(op):
     else:
         assert case.y == case.x
     assert given.dy.shape in ((0,), case.y) and given.x.shape in ((0,), case.x)
-    assert deviation(given.scale[None], given.scale[None]) == 0
-
-
-def test_deviation():
-    x = np.array([[1.0, -4.0]])
-    assert deviation(x + 0.4, x) == pytest.approx(0.1)
-    assert deviation(x, x[:, :1]) == math.inf
-    assert deviation(x.astype(np.float32), x) == math.inf
-    assert deviation(x * np.nan, x) == math.inf
 
 
 @pytest.mark.parametrize(
@@ -171,14 +162,37 @@ def test_another_result_is_an_error_and_no_number(monkeypatch):
     assert not record.seconds and "another result" in record.errors["fastconv"]
 
 
-def test_a_worker_that_fails_or_dies_says_so():
-    with Worker("fastconv", 1) as worker:
-        with pytest.raises(WorkerError, match="KeyError"):
-            worker.ask("turn", contestant="nobody")
-        assert worker.ask("memory")["memory"] > 1 << 20
-        worker._process.kill()
-        with pytest.raises(WorkerError, match="ended with status"):
-            worker.ask("hello")
-        assert not worker.alive
-    with Worker("no such library", 1) as worker, pytest.raises(WorkerError, match="no such library"):
+class Answering:
+    """In place of a worker: its contestant's result is y."""
+
+    def __init__(self, name, y):
+        self.name, self.y = name, y
+
+    def ask(self, do, case, folder, **_):
+        file = f"{folder}/0.npy"
+        np.save(file, self.y)
+        return {"contestants": [self.name], "results": {self.name: file}, "work": {}}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "text"),
+    [(np.ones(4), "off by inf"), (np.ones(4, np.float32), None), (np.full(4, 1.001, "f4"), "1.0e-03")],
+)
+def test_results_are_compared_with_fastconvs(theirs, text):
+    """Another dtype is another result too: it would be other work."""
+    record = Record(SMALL)
+    with measuring.Run([], 1, 0.0) as run:
+        workers = {"fastconv": Answering("fastconv", np.ones(4, np.float32)), "numpy": Answering("NumPy", theirs)}
+        turns, _ = run._prepare(record, workers)
+    assert list(turns) == ["fastconv", "NumPy"][: 2 - bool(text)]
+    assert record.deviations["fastconv"] == 0 and (text or "") in record.errors.get("NumPy", "")
+
+
+def test_a_worker_says_what_is_wrong():
+    with Process("side_by_side.worker", "fastconv", threads=1) as worker:
+        with pytest.raises(ProcessError, match="KeyError: 'nobody'"):
+            worker.seconds(contestant="nobody")
+        assert worker.ask("hello")["versions"]["fastconv"]
+    worker = Process("side_by_side.worker", "no such library", threads=1)
+    with worker, pytest.raises(ProcessError, match="no such library"):
         worker.ask("hello")

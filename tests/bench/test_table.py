@@ -1,11 +1,13 @@
 """Times are taken in turn, rows say what was measured, and the table is aligned."""
 
 import json
+import math
 
 import numpy as np
 import pytest
 
 from fastconv import bench, functional
+from fastconv.bench import measure
 
 
 def test_rounds_take_turns():
@@ -13,6 +15,27 @@ def test_rounds_take_turns():
     times = bench.rounds({name: lambda name=name: order.append(name) for name in "ab"}, seconds=0, min_rounds=3)
     assert "ba" in "".join(order)
     assert list(times) == ["a", "b"] and all(len(values) >= 3 for values in times.values())
+
+
+@pytest.mark.parametrize(
+    ("result", "expected", "off"),
+    [
+        (np.ones(2), np.full(2, 2.0), 0.5),
+        (np.array([[1.4, -3.6]]), np.array([[1.0, -4.0]]), 0.1),
+        (np.array([[1.0, 2.0], [3.0, 4.5]]), np.array([[1.0, 2.0], [3.0, 5.0]]), 0.1),
+        (np.float32(0.75), np.float32(1), 0.25),
+        ((np.ones(2), np.zeros(3)), (np.ones(2), np.ones(3)), 1),
+        ((np.ones(2), np.ones(2)), (np.ones(2),), math.inf),
+        (np.ones(2), np.ones(3), math.inf),
+        (np.ones(2, np.float32), np.ones(2), 0),
+        (np.array([1, np.nan]), np.ones(2), math.inf),
+        (np.array([[1.0], [np.nan]]), np.ones((2, 1)), math.inf),
+        (np.ones(2), np.array([np.nan, 1]), math.inf),
+    ],
+)
+def test_deviation(result, expected, off):
+    """A NaN in an engine's result once counted as none."""
+    assert measure.deviation(result, expected) == pytest.approx(off)
 
 
 def test_every_row_of_the_table_names_operations_that_all_sides_have():

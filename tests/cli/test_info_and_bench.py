@@ -67,12 +67,13 @@ def test_bench(command, tmp_path):
 def test_bench_of_a_network(command, tmp_path):
     """The profile and, where they are installed, the other engines, which must compute the same."""
     fastconv.save(fastconv.models.small_vgg((1, 16, 16), 5), tmp_path / "net.safetensors")
-    arguments = ["bench", "--model", "net.safetensors", "--seconds", 0.01, "--json", "times.json"]
+    arguments = ["bench", "--model", "net.safetensors", "--seconds", 0.01, "--json", "times.json", "--plot", "a.png"]
     unsized = command(*arguments)
     assert unsized.returncode == 2 and "--input-shape" in unsized.stderr
     done = command(*arguments, "--input-shape", "1,16,16")
     assert done.returncode == 0, done.stderr
     assert "conv 3x3" in done.stdout and "GFLOP/s" in done.stdout and "arena" in done.stdout
+    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
     record = json.loads((tmp_path / "times.json").read_text())
     assert record["shape"] == [1, 1, 16, 16] and record["seconds"]["fastconv"] > 0
     assert not record["errors"]

@@ -137,7 +137,7 @@ def test_the_course(rng, monkeypatch):
     if not folder:
         pytest.skip("FASTCONV_CS231N does not name a folder with the course's code")
     monkeypatch.syspath_prepend(folder)
-    course = pytest.importorskip("cs231n.fast_layers")
+    course = pytest.importorskip("cs231n.fast_layers", reason="the course's package is not there")
     assert course is not ours
     x, w, b = (rng.standard_normal(shape) for shape in ((4, 3, 8, 8), (5, 3, 3, 3), (5,)))
     conv, pool = {"stride": 1, "pad": 1}, {"pool_height": 2, "pool_width": 2, "stride": 2}

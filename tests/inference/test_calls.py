@@ -3,14 +3,16 @@
 import re
 import threading
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from network_list import built
 
 import fastconv
-from fastconv import _kernels
+from fastconv import _kernels, plots
 from fastconv import layers as L
+from fastconv.inference import profile
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +164,7 @@ def test_weights_are_those_of_the_time_of_planning():
     assert np.abs(after - model(x)).max() <= 1e-5 * np.abs(after).max()
 
 
-def test_the_profile_names_every_step(fast, tmp_path):
+def test_the_profile_names_every_step(fast):
     profile = fast.profile(image(), runs=2)
     text = str(profile)
     assert "layer1.0.conv1" in text
@@ -172,9 +174,27 @@ def test_the_profile_names_every_step(fast, tmp_path):
     assert profile.ms > 0
     flops = sum(row.flops for row in profile.rows)
     assert flops == 2 * sum(row.flops for row in fast.profile(image(1), runs=1).rows)
+    assert profile.gflops == pytest.approx(flops / profile.ms / 1e6)
+
+
+def test_the_picture_of_a_profile(tmp_path, monkeypatch):
+    """Thirty bars of those that take most time, in their order, and one of the rest: all milliseconds are there."""
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    profile.plot(tmp_path / "profile.png")
+    figures = []
+    monkeypatch.setattr(profile, "new_figure", lambda size: figures.append(plots.new_figure(size)) or figures[-1])
+    rows = [profile.Row(f"layer{i}", "conv 3x3", (1,), ("direct", "winograd 4x4")[i % 2], i, 10**6) for i in range(40)]
+    rows[35] = replace(rows[35], name="long." * 10 + "pool", kind="max_pool", algorithm="", flops=0)
+    profile.Profile(tuple(rows)).plot(tmp_path / "profile.png", title="a network")
     assert (tmp_path / "profile.png").read_bytes()[:4] == b"\x89PNG"
+    (axes,) = figures[0].axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names[0] == "layer10   conv 3x3" and names[30] == "the other 10 steps" and len(names) == 31
+    assert names[25].startswith("…") and names[25].endswith("long.pool   max_pool")
+    assert sum(bar.get_width() for bar in axes.patches) == pytest.approx(sum(range(40)))
+    texts = [text.get_text() for text in axes.texts]
+    assert texts[0] == "10 ms, 0 GFLOP/s" and texts[25] == "35 ms" and texts[30] == "45 ms"
+    assert {text.get_text() for text in axes.get_legend().get_texts()} == {"direct", "winograd", "no convolution"}
+    assert axes.get_title().startswith("a network\n780.00 ms") and "milliseconds" in axes.get_xlabel()
 
 
 def test_the_profile_counts_layers_without_a_kernel():
@@ -188,9 +208,34 @@ def test_the_profile_counts_layers_without_a_kernel():
         fastconv.optimize(model, x.shape).profile(x, runs=0)
 
 
+def totals(fast):
+    """Bytes in the last line of a summary: of the arena, all arrays, all weights, and the packed ones among them."""
+    found = re.findall(r"([0-9.]+) ([KM])iB", fast.summary().splitlines()[-1])
+    return [float(number) * {"K": 2**10, "M": 2**20}[unit] for number, unit in found]
+
+
 def test_the_arena_is_smaller_than_what_it_holds(fast):
     """A third of all arrays is enough for ResNet; parts of a concat and results are not counted twice."""
     for name in ("resnet18", "densenet121", "yolov3"):
-        text = fastconv.optimize(built(name, 5), (2, 3, 96, 96)).summary()
-        arena, arrays = (float(number) for number in re.findall(r"([0-9.]+) MiB", text.splitlines()[-1])[:2])
+        arena, arrays, *_ = totals(fastconv.optimize(built(name, 5), (2, 3, 96, 96)))
         assert 0 < arena < arrays / 2
+
+
+def test_the_summary_counts_all_memory():
+    """Winograd's weights transformed, 36 numbers for 9, and plain; a layer's own where it is called as it is."""
+    g = np.random.default_rng(0)
+    first = L.Conv2d(64, 64, 3, padding=1, generator=g)
+    up = L.ConvTranspose2d(64, 32, 2, bias=False, generator=g)
+    fast = fastconv.optimize(L.Sequential(first, L.ReLU(), up), (2, 64, 56, 56))
+    arena, arrays, weights, packed = totals(fast)
+    y, plain, result = 4 * 2 * 64 * 56 * 56, 4 * 64 * 64 * 9, 4 * 2 * 32 * 57 * 57
+    assert arena == pytest.approx(y, abs=2**16) and arrays == pytest.approx(y + result, abs=2**16)
+    assert 4 * plain <= packed < 4.2 * plain
+    assert weights - packed == pytest.approx(plain + 4 * 64 + 4 * 64 * 32 * 4, abs=2**16)
+    again = totals(fastconv.optimize(L.Sequential(L.Linear(64, 64, generator=g), L.ReLU()), (2, 64)))
+    assert again[2:] == [pytest.approx(4 * 64 * 65, abs=64), 0]
+
+
+def test_weights_that_two_layers_share_are_counted_once():
+    linear = L.Linear(64, 64, generator=np.random.default_rng(0))
+    assert totals(fastconv.optimize(L.Sequential(linear, linear), (2, 64)))[2] == pytest.approx(4 * 64 * 65, abs=64)

@@ -196,14 +196,50 @@ def test_graphs(build):
 
 
 def test_batch_norm_is_folded_and_sums_and_activations_are_fused():
-    """ResNet's blocks are convolutions alone; of DenseNet's batch norms those behind a convolution are gone."""
+    """ResNet's blocks are convolutions alone; of DenseNet's batch norms the last is left."""
     resnet = fastconv.optimize(built("resnet18", 5), (1, 3, 32, 32)).summary()
     kinds = {line.split()[1] for line in resnet.splitlines()[2:-2]}
     assert kinds == {"conv", "max_pool", "avg_pool", "linear"}
     assert "conv 3x3 + batch norm + add + relu" in resnet
     dense = fastconv.optimize(built("densenet121", 5), (1, 3, 32, 32)).summary()
-    assert sum(line.split()[1] == "batch_norm" for line in dense.splitlines()[2:-2]) == 62
+    assert sum(line.split()[1] == "batch_norm" for line in dense.splitlines()[2:-2]) == 1
+    assert sum("conv 1x1 of batch norm and relu" in line for line in dense.splitlines()) == 61
     assert not any(line.split()[1] in ("concat", "copy", "activation") for line in dense.splitlines()[2:-2])
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+@pytest.mark.parametrize("stride", (1, 2))
+@pytest.mark.parametrize(
+    ("channels", "filters", "side"), ((5, 9, 4), (300, 24, 7), (150, 160, 7), (20, 300, 10), (64, 16, 40)), ids=str
+)
+def test_batch_norm_at_the_entry_of_a_1x1_convolution(channels, filters, side, stride, dtype):
+    """Many pixels or few, terms in one block or several, whole vectors and the last few pixels."""
+    model = randomised(
+        L.Sequential(L.BatchNorm2d(channels), L.ReLU(), convolution(channels, filters, 1, stride=stride, padding=0))
+    ).astype(dtype)
+    x = np.random.default_rng(2).standard_normal((3, channels, side, side)).astype(dtype)
+    fast = fastconv.optimize(model, x.shape)
+    assert "of batch norm and relu" in fast.summary()
+    for batch in (3, 1):
+        agree(fast, model, x[:batch])
+
+
+def test_batch_norm_enters_no_convolution_that_pads_or_adds_it():
+    """Padding is of zeros behind the batch norm; a sum reads what the batch norm gave."""
+    padded = L.Sequential(L.BatchNorm2d(4), L.ReLU(), convolution(4, 4, 1, padding=1))
+    added = L.Graph(
+        [
+            ("n", L.BatchNorm2d(4), "x"),
+            ("r", L.ReLU(), "n"),
+            ("c", convolution(4, 4, 1, padding=0), "r"),
+            ("s", L.Add(), ("c", "r")),
+        ]
+    )
+    x = np.random.default_rng(3).standard_normal((2, 4, 6, 6), np.float32)
+    for model in map(randomised, (padded, added)):
+        fast = fastconv.optimize(model, x.shape)
+        assert "of batch norm" not in fast.summary()
+        agree(fast, model, x)
 
 
 def test_what_is_not_finite_is_not_folded():
