@@ -66,7 +66,7 @@ cdef extern from "fastconv.h" nogil:
         const char *target
         ptrdiff_t element_size
         ptrdiff_t lanes
-        ptrdiff_t (*conv_algorithm)(const fc_conv *, ptrdiff_t packed) noexcept nogil
+        ptrdiff_t (*conv_algorithm)(const fc_conv *, ptrdiff_t weight) noexcept nogil
         ptrdiff_t (*conv_packed_size)(const fc_conv *) noexcept nogil
         int (*conv_pack)(const fc_conv *, const void *, void *) noexcept nogil
         int (*conv_forward)(const fc_conv *, const void *, const void *, const void *, const fc_epilogue *, void *) noexcept nogil
@@ -254,10 +254,10 @@ def fail_allocation(Py_ssize_t n):
 
 # ---- convolution
 
-def conv_algorithm(tuple geometry, Py_ssize_t element_size, bint packed):
+def conv_algorithm(tuple geometry, Py_ssize_t element_size, Py_ssize_t weight):
     cdef fc_conv g
     fill(&g, sizeof(g), geometry)
-    return (table32 if element_size == 4 else table64).conv_algorithm(&g, packed)
+    return (table32 if element_size == 4 else table64).conv_algorithm(&g, weight)
 
 
 def conv_packed_size(tuple geometry, Py_ssize_t element_size):

@@ -15,6 +15,8 @@ POINTWISE = _kernels.POINTWISE
 ACTIVATIONS = {"": 0, "relu": 1, "leaky_relu": 2, "relu6": 3}
 """In the order of enum fc_activation of src_c/fastconv.h."""
 
+_PACKED_FAR = 2  # of enum fc_weight of src_c/fastconv.h
+
 Program = _kernels.Program
 Arena = _kernels.Memory
 conv_geometry = _geometry.conv
@@ -70,10 +72,10 @@ class Weights(NamedTuple):
 
 def prepared(geometry: Any, weight: np.ndarray) -> Weights:
     """The weight as the kernels read it for this geometry: as it is where few pixels meet many filters directly or it
-    is depthwise, else packed. Winograd's keeps the plain values too, for images that are not finite."""
+    is depthwise, else packed. Transformed, it keeps the plain values too, for images that are not finite."""
     fields, dtype = geometry.fields, weight.dtype
     n, _, k, g = fields[:4]
-    algorithm = _kernels.conv_algorithm(fields, dtype.itemsize, True)
+    algorithm = _kernels.conv_algorithm(fields, dtype.itemsize, _PACKED_FAR)
     form, fields = _geometry.FORMS[algorithm], (*fields[:-1], algorithm)
     size = _kernels.conv_packed_size(fields, dtype.itemsize)
     pixels = n * fields[10] * fields[11] * fields[12]
@@ -81,4 +83,5 @@ def prepared(geometry: Any, weight: np.ndarray) -> Weights:
         return Weights(weight, None, form, fields)
     packed = empty((size,), dtype)
     _kernels.conv_pack(fields, weight, packed)
-    return Weights(None if form == "direct" else weight, packed, form, fields)
+    transformed = form.startswith("winograd") and not form.endswith("few tiles")
+    return Weights(weight if transformed else None, packed, form, fields)

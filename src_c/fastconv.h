@@ -24,15 +24,24 @@ typedef struct fc_conv {
 } fc_conv;
 
 /* How a convolution is computed, or in which form its weight was packed: FC_WINOGRAD is whichever of the
-   three that follow is possible and cheaper: tiles of 2 x 2 or 4 x 4 outputs at stride 1, of 2 x 2 at stride 2. */
+   three that follow is possible and cheaper: tiles of 2 x 2 or 4 x 4 outputs at stride 1, of 2 x 2 at stride 2. For the last three
+   (_FEW) a weight is packed as for FC_DIRECT and transformed in each call. */
 enum fc_algorithm {
     FC_AUTO = 0,
     FC_DIRECT = 1,
     FC_WINOGRAD = 2,
     FC_WINOGRAD_2 = 3,
     FC_WINOGRAD_4 = 4,
-    FC_WINOGRAD_STRIDED = 5
+    FC_WINOGRAD_STRIDED = 5,
+    FC_FEW = 3, /* a form for few tiles: so many after the one it is of */
+    FC_WINOGRAD_2_FEW = 6,
+    FC_WINOGRAD_4_FEW = 7,
+    FC_WINOGRAD_STRIDED_FEW = 8
 };
+
+/* A weight as it is, one to be packed, and one to be packed that is far away in each call, one of many that no cache holds: there what
+   reads the fewest bytes is chosen where tiles are few. */
+enum fc_weight { FC_PLAIN = 0, FC_PACKED = 1, FC_PACKED_FAR = 2 };
 
 /* Pooling over N*C volumes, or over N volumes of C interleaved channels (channels_last). Validation sees to it that every
    window has a tap inside the input, that a window has at most 2^31 - 1 taps, that pad, stride and the reach of a window are
@@ -94,9 +103,9 @@ typedef struct fc_kernels {
     const char *target;
     ptrdiff_t element_size, lanes;
 
-    /* The algorithm a forward convolution runs with, of a plain weight or of one to be packed: FC_DIRECT or a form of
-       FC_WINOGRAD, where it is possible. */
-    ptrdiff_t (*conv_algorithm)(const fc_conv *, ptrdiff_t packed);
+    /* The algorithm a forward convolution runs with, with such a weight (enum fc_weight): FC_DIRECT or a form of FC_WINOGRAD, where it is
+       possible. */
+    ptrdiff_t (*conv_algorithm)(const fc_conv *, ptrdiff_t weight);
     /* Elements of the packed form of a weight for the algorithm the geometry names, and the packing itself. */
     ptrdiff_t (*conv_packed_size)(const fc_conv *);
     int (*conv_pack)(const fc_conv *, const void *w, void *packed);

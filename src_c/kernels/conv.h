@@ -95,12 +95,35 @@ static double NAME(winograd_cost)(const window *w, ptrdiff_t out, double points,
            (double)w->c * filters / TILE_M * weight;
 }
 
+/* The three kinds of Winograd, in the order of their forms. */
+typedef struct {
+    ptrdiff_t step; /* of the windows they are for */
+    int (*few_tiles)(const window *);
+    ptrdiff_t (*packed_size)(const window *);
+    int (*pack)(const window *, const NAME(taps_3x3) *, const T *weight, T *packed);
+    int (*convolve)(const window *, const NAME(taps_3x3) *, const T *x, const T *weight, const T *rows, const T *packed,
+                    const fc_epilogue *, T *y);
+} NAME(winograd_kind);
+
+#define KIND(name, step)                                                                       \
+    {step, NAME(wino_few_tiles_##name), NAME(wino_packed_size_##name), NAME(wino_pack_##name), \
+     NAME(wino_convolve_##name)}
+static const NAME(winograd_kind) NAME(winograd_kinds)[] = {KIND(2, 1), KIND(4, 1), KIND(strided, 2)};
+#undef KIND
+
+/* The kind of a form of FC_WINOGRAD, and whether the form is for few tiles; NULL for FC_DIRECT. */
+static const NAME(winograd_kind) *NAME(winograd_form)(ptrdiff_t form, int *few) {
+    *few = form >= FC_WINOGRAD_2_FEW;
+    return form == FC_DIRECT ? NULL : &NAME(winograd_kinds)[form - FC_WINOGRAD_2 - (*few ? FC_FEW : 0)];
+}
+
 /* The algorithm for a window; taps: its 3 x 3 grid where it goes by Winograd. */
 static ptrdiff_t NAME(choose)(const window *w, ptrdiff_t algorithm, int packed, NAME(taps_3x3) *taps) {
     enum { LEAST_CHANNELS = 16 }; /* below, sums are short and the direct method's exactness is worth more */
+    int few;
     if (algorithm == FC_DIRECT) return FC_DIRECT;
     if (algorithm > FC_WINOGRAD)
-        return NAME(winograd_taps)(w, algorithm == FC_WINOGRAD_STRIDED ? 2 : 1, taps) ? algorithm : FC_DIRECT;
+        return NAME(winograd_taps)(w, NAME(winograd_form)(algorithm, &few)->step, taps) ? algorithm : FC_DIRECT;
     const int plain = NAME(winograd_taps)(w, 1, taps);
     if (!plain && !NAME(winograd_taps)(w, 2, taps)) return FC_DIRECT;
     if (algorithm == FC_AUTO && smaller(w->c, w->k) < LEAST_CHANNELS) return FC_DIRECT;
@@ -127,11 +150,11 @@ static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, co
     NAME(square) square;
     NAME(band) band;
     NAME(taps_3x3) taps;
+    int few;
     if (w->n == 0) return FC_OK;
     algorithm = NAME(choose)(w, algorithm, packed != NULL, &taps);
-    if (algorithm == FC_WINOGRAD_2) return NAME(wino_convolve_2)(w, &taps, x, weight, packed, end, y);
-    if (algorithm == FC_WINOGRAD_4) return NAME(wino_convolve_4)(w, &taps, x, weight, packed, end, y);
-    if (algorithm == FC_WINOGRAD_STRIDED) return NAME(wino_convolve_strided)(w, &taps, x, weight, packed, end, y);
+    const NAME(winograd_kind) *kind = NAME(winograd_form)(algorithm, &few);
+    if (kind) return kind->convolve(w, &taps, x, weight, few ? packed : NULL, few ? NULL : packed, end, y);
     const int depthwise = NAME(is_depthwise)(w);
     if (depthwise && NAME(square_window)(w, &square)) return NAME(plane_forward)(&square, x, weight, end, y);
     if (depthwise && NAME(plan_band)(w, &band)) return NAME(depthwise)(w, &band, x, weight, end, y);
@@ -143,23 +166,25 @@ static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, co
 
 /* ---- the table's entries */
 
-static ptrdiff_t NAME(conv_algorithm)(const fc_conv *s, ptrdiff_t packed) {
+static ptrdiff_t NAME(conv_algorithm)(const fc_conv *s, ptrdiff_t weight) {
     window w;
     NAME(taps_3x3) grid;
     ptrdiff_t taps[4 * 9];
+    int few;
     if (s->kernel[0] * s->kernel[1] * s->kernel[2] != 9) return FC_DIRECT;
     NAME(forward_window)(s, taps, &w);
-    return NAME(choose)(&w, s->algorithm, packed != 0, &grid);
+    const ptrdiff_t form = NAME(choose)(&w, s->algorithm, weight != FC_PLAIN, &grid);
+    const NAME(winograd_kind) *kind = NAME(winograd_form)(form, &few);
+    return kind && !few && weight == FC_PACKED_FAR && kind->few_tiles(&w) ? form + FC_FEW : form;
 }
 
 /* A depthwise weight has no packed form: it is read as it is. */
 static ptrdiff_t NAME(conv_packed_size)(const fc_conv *s) {
-    const ptrdiff_t algorithm = NAME(conv_algorithm)(s, 1);
+    int few;
+    const NAME(winograd_kind) *kind = NAME(winograd_form)(NAME(conv_algorithm)(s, FC_PACKED), &few);
     const window w = {
         .groups = s->g, .c = s->c / s->g, .k = s->k / s->g, .taps = s->kernel[0] * s->kernel[1] * s->kernel[2]};
-    if (algorithm == FC_WINOGRAD_2) return NAME(wino_packed_size_2)(&w);
-    if (algorithm == FC_WINOGRAD_4) return NAME(wino_packed_size_4)(&w);
-    if (algorithm == FC_WINOGRAD_STRIDED) return NAME(wino_packed_size_strided)(&w);
+    if (kind && !few) return kind->packed_size(&w);
     return NAME(is_depthwise)(&w) ? 0 : NAME(dense_packed_size)(&w);
 }
 
@@ -167,16 +192,12 @@ static int NAME(conv_pack)(const fc_conv *s, const void *weight, void *packed) {
     window w;
     NAME(taps_3x3) grid;
     ptrdiff_t *taps = NAME(alloc_taps)(s);
-    int status = taps ? FC_OK : FC_NO_MEMORY;
+    int status = taps ? FC_OK : FC_NO_MEMORY, few;
     if (!taps) return FC_NO_MEMORY;
     NAME(forward_window)(s, taps, &w);
-    const ptrdiff_t algorithm = NAME(choose)(&w, s->algorithm, 1, &grid);
-    if (algorithm == FC_WINOGRAD_2)
-        status = NAME(wino_pack_2)(&w, &grid, weight, packed);
-    else if (algorithm == FC_WINOGRAD_4)
-        status = NAME(wino_pack_4)(&w, &grid, weight, packed);
-    else if (algorithm == FC_WINOGRAD_STRIDED)
-        status = NAME(wino_pack_strided)(&w, &grid, weight, packed);
+    const NAME(winograd_kind) *kind = NAME(winograd_form)(NAME(choose)(&w, s->algorithm, 1, &grid), &few);
+    if (kind && !few)
+        status = kind->pack(&w, &grid, weight, packed);
     else if (!NAME(is_depthwise)(&w))
         status = NAME(dense_pack)(&w, weight, packed);
     fc_free(taps);

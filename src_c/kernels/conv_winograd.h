@@ -13,7 +13,7 @@ typedef struct {
     const window *w;
     window grid; /* the same with tiles for pixels: out = 1 x tile rows x tile columns */
     const NAME(taps_3x3) *taps;
-    const T *x, *weight, *packed; /* packed: by WINO(pack), or NULL */
+    const T *x, *weight, *rows, *packed; /* of the weight at least one: rows by dense_pack, packed by WINO(pack) */
     T *y;
     const fc_epilogue *end;
     ptrdiff_t vectors, few, blocks; /* whole vectors of tiles, and tiles left over; blocks of up to TILE_V vectors */
@@ -38,7 +38,7 @@ typedef struct {
     WINO(tile_run) *runs; /* TILE_PITCH, each up to VL tiles long */
     ptrdiff_t *off; /* KC */
     T *patch; /* WINO_POINTS x WINO_PATCH: the inputs of one channel, lanes are tiles */
-    T *rows; /* WINO_ROWS x 9 x TILE_M: the weight of a register tile of filters */
+    T *rows; /* WINO_ROWS x 9 of vectors: the weight of the register tiles of filters in a vector */
     T *input; /* tiles stay: the block's, as job->input */
     T *u; /* filters stay: the group's, channels of a pass, as job->u */
     T *product; /* [block if there are several passes][point][tile][TILE_M][lane] */
@@ -55,7 +55,7 @@ static size_t WINO(lay_out)(const WINO(job) *job, void *scratch, WINO(desk) *des
     ROOM(runs, TILE_PITCH);
     ROOM(off, KC);
     ROOM(patch, WINO_POINTS * WINO_PATCH);
-    ROOM(rows, WINO_ROWS * 9 * TILE_M);
+    ROOM(rows, WINO_ROWS * 9 * VL);
     ROOM(input, job->input ? 0 : WINO_POINTS * job->input_pitch);
     ROOM(u, job->u_room);
     ROOM(product, (passes > 1 || job->turned ? job->last_block - job->first_block + job->turned : 1) * WINO_POINTS *
@@ -82,15 +82,18 @@ static ptrdiff_t WINO(plan_block)(const WINO(job) *job, const WINO(block) *block
     return WINO(plan_tiles)(job->w, &job->grid, job->taps, block->first, count, runs);
 }
 
-/* The weight of a register tile of filters, channels c .. c+count-1, in `rows`: [channel][tap][TILE_M]. */
-static void WINO(filter_rows)(const WINO(job) *job, ptrdiff_t g, ptrdiff_t tile, ptrdiff_t c, ptrdiff_t count,
-                              T *rows) {
+/* The weight of a register tile of filters from channel c on, [channel][tap][TILE_M]: where dense_pack left it, or `count` channels
+   of it in `rows`. */
+static const T *WINO(filter_rows)(const WINO(job) *job, ptrdiff_t g, ptrdiff_t tile, ptrdiff_t c, ptrdiff_t count,
+                                  T *rows) {
     const window *w = job->w;
+    if (job->rows) return job->rows + ((g * job->tiles + tile) * w->c + c) * 9 * TILE_M;
     /* What comes next of those rows: too short a stretch of each for a hardware prefetcher. */
     const T *next = job->weight + g * w->w_g + tile * TILE_M * w->w_k + (c + count) * w->w_c;
     for (ptrdiff_t m = 0; m < TILE_M && w->w_c == 9; m++)
         for (ptrdiff_t j = 0; j < count * 9; j += 64 / (ptrdiff_t)sizeof(T)) __builtin_prefetch(next + m * w->w_k + j);
     NAME(pack_rows)(w, job->weight + g * w->w_g, tile * TILE_M, c, count, rows);
+    return rows;
 }
 
 /* Elements from one point to the next of so many: a cache line more, where they would fill whole pages. */
@@ -107,10 +110,16 @@ static void WINO(filters)(const WINO(job) *job, ptrdiff_t g, ptrdiff_t tile, ptr
                           T *u) {
     for (ptrdiff_t block = c0; block < c1; block += KC, u += WINO_POINTS * job->u_pitch) {
         const ptrdiff_t stop = smaller(c1, block + KC);
-        for (ptrdiff_t c = block; c < stop; c += WINO_ROWS) {
-            const ptrdiff_t count = smaller(WINO_ROWS, stop - c);
-            WINO(filter_rows)(job, g, tile, c, count, rows);
-            WINO(transform_weight)(job->taps, rows, count, u + (c - block) * TILE_M, job->u_pitch, TILE_M);
+        for (ptrdiff_t c = block; c < stop; c += WINO_ROWS) { /* a vector holds the filters of so many channels: */
+            const ptrdiff_t count = smaller(WINO_ROWS, stop - c), together = larger(1, VL / TILE_M);
+            const ptrdiff_t whole = count / together, row = 9 * TILE_M, rest = whole * together;
+            const T *from = WINO(filter_rows)(job, g, tile, c, count, rows);
+            T *to = u + (c - block) * TILE_M;
+            for (ptrdiff_t m = 0; m < TILE_M; m += VL)
+                WINO(transform_weight)(job->taps, from + m, row, together * row, whole, to + m, job->u_pitch,
+                                       together * TILE_M);
+            if (rest < count) /* the last channel, twice: a pitch has room for it */
+                WINO(transform_weight)(job->taps, from + rest * row, 0, 0, 1, to + rest * TILE_M, job->u_pitch, 0);
         }
     }
 }

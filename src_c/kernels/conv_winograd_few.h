@@ -6,29 +6,54 @@
 /* Rows of the micro-kernel: whole tiles of TILE_M, and half a one at the end if that is enough. */
 static inline ptrdiff_t WINO(few_rows)(ptrdiff_t tiles) { return divide_up(tiles, TILE_M / 2) * (TILE_M / 2); }
 
-static int WINO(few_tiles)(const WINO(job) *job) {
-    return !job->packed && job->blocks == 1 && job->vectors + (job->few > 0) < TILE_V && VL >= TILE_M &&
-           job->tiles >= FEW_FILTERS / TILE_M;
+/* Whether tiles are so few, and filters enough to be lanes. */
+static int WINO(few_tiles)(const window *w) {
+    const ptrdiff_t all = w->n * divide_up(w->out[1], WINO_OUT) * divide_up(w->out[2], WINO_OUT), rest = all % VL;
+    return VL >= TILE_M && all / VL + (rest > 0) < TILE_V && divide_up(w->k, TILE_M) >= FEW_FILTERS / TILE_M;
 }
 
-/* The product of channels c0 .. c1-1, added to what it was: product[point][tile][filter]. */
-static void WINO(multiply_few)(const WINO(job) *job, const WINO(desk) *desk, const T *input, ptrdiff_t tiles,
+/* Transforms the weight of filters k0 .. k0+filters-1, channels c0 .. c1-1: desk->u[point][channel][filter]. */
+static void WINO(few_weight)(const WINO(job) *job, const WINO(desk) *desk, ptrdiff_t g, ptrdiff_t k0, ptrdiff_t filters,
+                             ptrdiff_t c0, ptrdiff_t c1) {
+    const ptrdiff_t last = job->tiles - 1, room = WINO_ROWS * 9 * TILE_M;
+    for (ptrdiff_t f = 0; f < filters; f += VL)
+        for (ptrdiff_t c = c0; c < c1; c += WINO_ROWS) {
+            const ptrdiff_t count = smaller(WINO_ROWS, c1 - c), tile = (k0 + f) / TILE_M;
+            const T *low = WINO(filter_rows)(job, g, smaller(tile, last), c, count, desk->rows), *high = low;
+            if (VL > TILE_M) high = WINO(filter_rows)(job, g, smaller(tile + 1, last), c, count, desk->rows + room);
+            WINO(transform_weight)(job->taps, low, high - low, 9 * TILE_M, count, desk->u + (c - c0) * filters + f,
+                                   job->u_pitch, filters);
+        }
+}
+
+/* Line i of the weight of the channels that follow c1, as many as up to there, to be fetched ahead; some address where there is none. */
+static const T *WINO(few_ahead)(const WINO(job) *job, const T *other, ptrdiff_t g, ptrdiff_t k0, ptrdiff_t filters,
+                                ptrdiff_t c0, ptrdiff_t c1, ptrdiff_t i) {
+    const ptrdiff_t room = (c1 - c0) * 9 * TILE_M, at = i * 64 / (ptrdiff_t)sizeof(T), tile = k0 / TILE_M + at / room;
+    if (!job->rows || c1 == job->w->c || tile >= smaller(job->tiles, (k0 + filters) / TILE_M)) return other;
+    return WINO(filter_rows)(job, g, tile, c1, 0, NULL) + at % room;
+}
+
+/* The product of channels c0 .. c1-1, added to what it was: product[point][tile][filter]; the weight at desk->u. */
+static void WINO(multiply_few)(const WINO(job) *job, const WINO(desk) *desk, ptrdiff_t g, ptrdiff_t tiles, ptrdiff_t k0,
                                ptrdiff_t filters, ptrdiff_t c0, ptrdiff_t c1) {
-    const ptrdiff_t vectors = filters / VL;
-    for (ptrdiff_t j = 0; j < c1 - c0; j++) desk->off[j] = j * filters;
-    for (ptrdiff_t p = 0; p < WINO_POINTS; p++) {
+    const ptrdiff_t vectors = filters / VL, count = c1 - c0, calls = divide_up(tiles, TILE_M);
+    const T *input = job->input + g * WINO_POINTS * job->input_pitch + c0 * job->lanes;
+    for (ptrdiff_t j = 0; j < count; j++) desk->off[j] = j * filters;
+    for (ptrdiff_t p = 0; p < WINO_POINTS; p++, input += job->input_pitch) {
         const T *u = desk->u + p * job->u_pitch, *b[TILE_V];
         for (ptrdiff_t v = 0; v < TILE_V; v++) b[v] = u + v * VL;
         for (ptrdiff_t t = 0; t < tiles; t += TILE_M) {
             T *to = desk->product + p * job->product_pitch + t * filters;
+            const ptrdiff_t line = (p * calls + t / TILE_M) * count;
             const NAME(tile_end) end = {.c = to,
                                         .row = filters,
                                         .partial = c0 ? to : NULL,
                                         .partial_row = filters,
                                         .next_a = u + job->u_pitch,
-                                        .next_b = input + (p + 1) * job->input_pitch + c0 * job->lanes};
+                                        .next_b = WINO(few_ahead)(job, input, g, k0, filters, c0, c1, line)};
             NAME(tile_kernel) *const kernel = (tiles - t < TILE_M ? NAME(half_tile) : NAME(tile))[vectors];
-            kernel(c1 - c0, input + p * job->input_pitch + c0 * job->lanes + t, 1, job->lanes, b, desk->off, &end);
+            kernel(count, input + t, 1, job->lanes, b, desk->off, &end);
         }
     }
 }
@@ -57,17 +82,10 @@ static void WINO(few_task)(void *context, ptrdiff_t task, void *scratch) {
                     tiles = WINO(few_rows)(w->n * window_pixels(&job->grid));
     const ptrdiff_t k0 = task % job->groups * vectors / job->groups * VL,
                     filters = (task % job->groups + 1) * vectors / job->groups * VL - k0;
-    const T *input = job->input + g * WINO_POINTS * job->input_pitch;
     for (ptrdiff_t c0 = 0; c0 < w->c; c0 += job->depth) {
         const ptrdiff_t c1 = smaller(w->c, c0 + job->depth);
-        for (ptrdiff_t f = 0; f < filters; f += TILE_M)
-            for (ptrdiff_t c = c0; c < c1; c += WINO_ROWS) {
-                const ptrdiff_t count = smaller(WINO_ROWS, c1 - c), tile = smaller((k0 + f) / TILE_M, job->tiles - 1);
-                WINO(filter_rows)(job, g, tile, c, count, desk.rows);
-                WINO(transform_weight)(job->taps, desk.rows, count, desk.u + (c - c0) * filters + f, job->u_pitch,
-                                       filters);
-            }
-        WINO(multiply_few)(job, &desk, input, tiles, filters, c0, c1);
+        WINO(few_weight)(job, &desk, g, k0, filters, c0, c1);
+        WINO(multiply_few)(job, &desk, g, tiles, k0, filters, c0, c1);
     }
     const WINO(block) block = WINO(block_at)(job, 0);
     const ptrdiff_t run_count = WINO(plan_block)(job, &block, desk.runs);

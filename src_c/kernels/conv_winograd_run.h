@@ -10,7 +10,7 @@ static int WINO(redo_directly)(const WINO(job) *job) {
         if (!job->not_finite[n]) continue;
         fc_epilogue end = job->end ? *job->end : (fc_epilogue){0};
         if (end.add) end.add = (const T *)end.add + n * one.y_n;
-        status = NAME(dense)(&one, job->x + n * one.x_n, job->weight, NULL, &end, job->y + n * one.y_n);
+        status = NAME(dense)(&one, job->x + n * one.x_n, job->weight, job->rows, &end, job->y + n * one.y_n);
     }
     return status;
 }
@@ -67,11 +67,14 @@ static int WINO(pack)(const window *w, const NAME(taps_3x3) *taps, const T *weig
     return WINO(weights)(&job);
 }
 
-/* y = epilogue(window of x); the weight as the caller has it, and as WINO(pack) made it, or NULL. */
-static int WINO(convolve)(const window *w, const NAME(taps_3x3) *taps, const T *x, const T *weight, const T *packed,
-                          const fc_epilogue *end, T *y) {
+/* y = epilogue(window of x); the weight as the caller has it, as dense_pack made it (rows), and as WINO(pack) did (packed): one of the
+   first two at least. */
+static int WINO(convolve)(const window *w, const NAME(taps_3x3) *taps, const T *x, const T *weight, const T *rows,
+                          const T *packed, const fc_epilogue *end, T *y) {
     enum { TASKS = 16 };
-    WINO(job) job = {.w = w, .grid = *w, .taps = taps, .x = x, .weight = weight, .packed = packed, .y = y, .end = end};
+    WINO(job) job = {.w = w, .grid = *w, .taps = taps, .x = x, .weight = weight, .rows = rows, .packed = packed};
+    job.y = y;
+    job.end = end;
     job.grid.out[1] = divide_up(w->out[1], WINO_OUT);
     job.grid.out[2] = divide_up(w->out[2], WINO_OUT);
     const ptrdiff_t all = w->n * window_pixels(&job.grid);
@@ -87,7 +90,7 @@ static int WINO(convolve)(const window *w, const NAME(taps_3x3) *taps, const T *
     if (!job.not_finite) return FC_NO_MEMORY;
     memset(job.not_finite, 0, (size_t)w->n);
     const double work = (double)all * WINO_POINTS * (double)(w->groups * w->k) * (double)w->c;
-    const int filters_stay = WINO(filters_should_stay)(&job), few = filters_stay && WINO(few_tiles)(&job);
+    const int few = !packed && WINO(few_tiles)(w), filters_stay = !few && WINO(filters_should_stay)(&job);
     if (few) {
         WINO(cut_few)(&job);
     } else if (filters_stay) {

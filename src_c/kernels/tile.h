@@ -171,6 +171,21 @@ typedef T NAME(filters) __attribute__((vector_size(TILE_M * sizeof(T))));
 typedef T NAME(loose_filters) __attribute__((vector_size(TILE_M * sizeof(T)), aligned(sizeof(T)), may_alias));
 #define FILTERS NAME(filters)
 
+/* TILE_M elements at a, and in a vector with room for them as many at b. */
+INLINE V NAME(vjoin)(const T *a, const T *b) {
+#if VBYTES / T_BYTES > TILE_M
+    const FILTERS low = *(const NAME(loose_filters) *)a, high = *(const NAME(loose_filters) *)b;
+#if TILE_M == 8
+    return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#else
+    return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7);
+#endif
+#else
+    (void)b;
+    return NAME(vload)(a);
+#endif
+}
+
 /* The sums of `few` (a literal) pixels, in as many chains as hide the latency of a multiply-add. */
 INLINE void NAME(tile_few_of)(const int few, ptrdiff_t count, const T *restrict a, const T *restrict b,
                               const ptrdiff_t *restrict off, FILTERS *total) {

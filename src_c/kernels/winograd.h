@@ -79,11 +79,11 @@ INLINE void NAME(wino_output_strided)(V *m) {
 }
 
 /* G g: three weights, `sg` elements apart, to a point each, `su` apart. */
-INLINE void NAME(wino_weight_4)(const FILTERS *g, const int sg, FILTERS *u, const int su) {
+INLINE void NAME(wino_weight_4)(const V *g, const int sg, V *u, const int su) {
     const T c0 = (T)(4.0 / 3), c1 = (T)(4 * WINO_A / 3), c2 = (T)(2.0 / 3);
     const T e0 = (T)(WINO_B / 6), e1 = (T)(1.0 / 3), e2 = (T)(WINO_B / 3);
-    const FILTERS g0 = g[0], g1 = g[sg], g2 = g[2 * sg];
-    const FILTERS s = c0 * g0 + c2 * g2, t = e0 * g0 + e2 * g2;
+    const V g0 = g[0], g1 = g[sg], g2 = g[2 * sg];
+    const V s = c0 * g0 + c2 * g2, t = e0 * g0 + e2 * g2;
     u[0] = g0;
     u[su] = s + c1 * g1;
     u[2 * su] = s - c1 * g1;
@@ -92,17 +92,17 @@ INLINE void NAME(wino_weight_4)(const FILTERS *g, const int sg, FILTERS *u, cons
     u[5 * su] = g2;
 }
 
-INLINE void NAME(wino_weight_2)(const FILTERS *g, const int sg, FILTERS *u, const int su) {
+INLINE void NAME(wino_weight_2)(const V *g, const int sg, V *u, const int su) {
     const T half = (T)0.5;
-    const FILTERS g0 = g[0], g1 = g[sg], g2 = g[2 * sg], s = half * (g0 + g2);
+    const V g0 = g[0], g1 = g[sg], g2 = g[2 * sg], s = half * (g0 + g2);
     u[0] = g0;
     u[su] = s + half * g1;
     u[2 * su] = s - half * g1;
     u[3 * su] = g2;
 }
 
-INLINE void NAME(wino_weight_strided)(const FILTERS *g, const int sg, FILTERS *u, const int su) {
-    const FILTERS g0 = g[0], g1 = g[sg], g2 = g[2 * sg];
+INLINE void NAME(wino_weight_strided)(const V *g, const int sg, V *u, const int su) {
+    const V g0 = g[0], g1 = g[sg], g2 = g[2 * sg];
     u[0] = g0;
     u[su] = g0 + g2;
     u[2 * su] = g2;

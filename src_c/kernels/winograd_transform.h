@@ -1,5 +1,5 @@
 /* The two-dimensional transforms of F(WINO_OUT x WINO_OUT, 3x3) between arrays and the tiles of a block. Written once, included for
-   each WINO_KIND; WINO(name) is a name of that kind. Lanes are tiles (input and output) or the filters of a register tile (weight). */
+   each WINO_KIND; WINO(name) is a name of that kind. Lanes are tiles (input and output) or filters (weight). */
 
 /* A run of tiles, with the masks that keep its loads inside the rows, and what of it lies in the output: rows, and columns as whole
    vectors and the rest of one. */
@@ -125,24 +125,33 @@ static void WINO(transform_input)(const window *w, const NAME(taps_3x3) *taps, c
     }
 }
 
-/* G g Gt of a register tile of filters: `count` channels of rows[channel][tap][TILE_M] to u[point * pitch + channel * step]. */
-static void WINO(transform_weight)(const NAME(taps_3x3) *taps, const T *rows, ptrdiff_t count, T *u, ptrdiff_t pitch,
-                                   ptrdiff_t step) {
-    for (ptrdiff_t c = 0; c < count; c++, rows += 9 * TILE_M, u += step) {
-        FILTERS half[3 * WINO_IN];
+/* G g Gt of `count` vectors of filters: vector i from the TILE_M weights at rows + i * from + tap * TILE_M and, where a vector has room for
+   them, as many `apart` elements further on; to u[point * pitch + i * step]. */
+static void WINO(transform_weight)(const NAME(taps_3x3) *taps, const T *rows, ptrdiff_t apart, ptrdiff_t from,
+                                   ptrdiff_t count, T *u, ptrdiff_t pitch, ptrdiff_t step) {
+    for (ptrdiff_t i = 0; i < count; i++, rows += from, u += step) {
+        V half[3 * WINO_IN];
+        /* What is read some channels on: short stretches of several rows. */
+        for (ptrdiff_t l = 0; l < 9 * TILE_M; l += 64 / (ptrdiff_t)sizeof(T)) {
+            __builtin_prefetch(rows + WINO_ROWS * 9 * TILE_M + l);
+            __builtin_prefetch(rows + apart + WINO_ROWS * 9 * TILE_M + l);
+        }
         UNROLL(3)
         for (int j = 0; j < 3; j++) {
-            FILTERS g[3];
+            V g[3];
             UNROLL(3)
-            for (int i = 0; i < 3; i++) g[i] = *(const NAME(loose_filters) *)(rows + taps->grid[3 * i + j] * TILE_M);
+            for (int h = 0; h < 3; h++) {
+                const T *at = rows + taps->grid[3 * h + j] * TILE_M;
+                g[h] = NAME(vjoin)(at, at + apart);
+            }
             WINO(weight)(g, 1, half + j, 3);
         }
         UNROLL(6)
-        for (int i = 0; i < WINO_IN; i++) {
-            FILTERS row[WINO_IN];
-            WINO(weight)(half + 3 * i, 1, row, 1);
+        for (int h = 0; h < WINO_IN; h++) {
+            V row[WINO_IN];
+            WINO(weight)(half + 3 * h, 1, row, 1);
             UNROLL(6)
-            for (int j = 0; j < WINO_IN; j++) *(NAME(loose_filters) *)(u + (i * WINO_IN + j) * pitch) = row[j];
+            for (int j = 0; j < WINO_IN; j++) NAME(vstore)(u + (h * WINO_IN + j) * pitch, row[j]);
         }
     }
 }

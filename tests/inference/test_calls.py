@@ -236,6 +236,13 @@ def test_the_summary_counts_all_memory():
     assert again[2:] == [pytest.approx(4 * 64 * 65, abs=64), 0]
 
 
+def test_few_tiles_keep_one_copy_of_the_weight():
+    """Transformed it would be 16 or 36 numbers for 9, beside the plain 9."""
+    conv = L.Conv2d(64, 96, 3, padding=1, generator=np.random.default_rng(0))
+    weights = totals(fastconv.optimize(L.Sequential(conv, L.ReLU()), (1, 64, 7, 7)))[2]
+    assert weights == pytest.approx(4 * 96 * (64 * 9 + 1), abs=2**10)
+
+
 def test_weights_that_two_layers_share_are_counted_once():
     linear = L.Linear(64, 64, generator=np.random.default_rng(0))
     assert totals(fastconv.optimize(L.Sequential(linear, linear), (2, 64)))[2] == pytest.approx(4 * 64 * 65, abs=64)
