@@ -32,7 +32,8 @@ def grid() -> list[Layer]:
 QUICK = (Layer(1, 32, 14, 32), Layer(1, 64, 28, 64), Layer(1, 256, 7, 64), Layer(1, 64, 28, 64, 2))
 
 
-KEEP = 0.002  # what leaving the present table counts against an error of the times
+NOISE = 0.01  # of a measured time, at the least
+KEEP = 0.0005  # what leaving the present table counts against an error of the times
 
 
 class Row(NamedTuple):
@@ -89,8 +90,8 @@ def fitted(target: Target, rows: list[Row]) -> dict[str, float]:
     """The costs with which the model gives the measured times up to one factor, by least squares of the relative error.
 
     What is far off counts less (Huber's weights, repeated): caches and memory are not in the model. A cost that is
-    twice what it was counts as an error of 0.2 % in every row, lest one that the rows say little about went anywhere;
-    and none is below zero.
+    twice what it was counts as an error of 0.05 % in every row, lest one that the rows say little about went anywhere;
+    and none is below zero. Times that no such table gives leave it as it is.
     """
     paid = [terms(target, row.layer, row.form, row.packed) for row in rows]
     names = ["products", *COSTS]
@@ -105,10 +106,12 @@ def fitted(target: Target, rows: list[Row]) -> dict[str, float]:
     for _ in range(50):
         root, solution = np.sqrt(weights), np.zeros(len(names))
         solution[used] = np.linalg.lstsq(root[:, None] * a[:, used], root * b, rcond=None)[0]
-        used = used & (solution > 0)
+        used[1:] &= solution[1:] > 0
         off = np.abs(a @ solution - b)[: len(rows)]
-        limit = 1.345 * max(1.4826 * float(np.median(off)), 1e-9)
+        limit = 1.345 * max(1.4826 * float(np.median(off)), NOISE)
         weights[: len(rows)] = np.minimum(1, limit / np.maximum(off, 1e-12))
+    if solution[0] <= 0:  # times of something else
+        return dict(target.costs)
     found = np.maximum(solution, 0) * present
     return {name: float(value / found[0]) for name, value in zip(names[1:], found[1:], strict=True)}
 
