@@ -33,7 +33,7 @@ QUICK = (Layer(1, 32, 14, 32), Layer(1, 64, 28, 64), Layer(1, 256, 7, 64), Layer
 
 
 NOISE = 0.01  # of a measured time, at the least
-KEEP = 0.0005  # what leaving the present table counts against an error of the times
+KEEP = 0.02  # what leaving the present table counts against an error of the times
 
 
 class Row(NamedTuple):
@@ -90,7 +90,7 @@ def fitted(target: Target, rows: list[Row]) -> dict[str, float]:
     """The costs with which the model gives the measured times up to one factor, by least squares of the relative error.
 
     What is far off counts less (Huber's weights, repeated): caches and memory are not in the model. A cost that is
-    twice what it was counts as an error of 0.05 % in every row, lest one that the rows say little about went anywhere;
+    twice what it was counts as an error of 2 % in every row, lest one that the rows say little about went anywhere;
     and none is below zero. Times that no such table gives leave it as it is.
     """
     paid = [terms(target, row.layer, row.form, row.packed) for row in rows]

@@ -59,21 +59,25 @@ def other(target):
 
 
 def test_costs_are_found_again(monkeypatch):
-    target = cost_model.read_target("avx512")
-    rows = made_of(target, other(target))
-    losses = [tune_costs.loss(target, tune_costs.fitted(target, rows), rows, packed) for packed in (False, True)]
-    assert max(loss.worst for loss in losses) < 0.03 and max(loss.mean for loss in losses) < 0.001
     monkeypatch.setattr(tune_costs, "KEEP", 1e-7)
-    assert tune_costs.fitted(target, rows) == pytest.approx(other(target), rel=1e-3)
+    target = cost_model.read_target("avx512")
+    assert tune_costs.fitted(target, made_of(target, other(target))) == pytest.approx(other(target), rel=1e-3)
 
 
-def test_outliers_count_little_and_no_cost_is_negative():
+def test_outliers_count_little_and_no_cost_is_negative(monkeypatch):
+    monkeypatch.setattr(tune_costs, "KEEP", 1e-4)
     target = cost_model.read_target("avx512")
     rows = made_of(target, {**other(target), "GATHER_COST": 0.0, "INPUT4_COST": -10.0}, noise=0.01)
     rows[::50] = [row._replace(seconds=5 * row.seconds) for row in rows[::50]]
     found = tune_costs.fitted(target, rows)
     assert min(found.values()) >= 0 and found["INPUT4_COST"] < 20
-    assert found["INPUT2_COST"] == pytest.approx(other(target)["INPUT2_COST"], rel=0.25)
+    assert found["OUTPUT4_COST"] == pytest.approx(other(target)["OUTPUT4_COST"], rel=0.1)
+
+
+def test_a_cost_that_times_do_not_show_stays():
+    target = cost_model.read_target("avx512")
+    rows = [row for row in made_of(target, target.costs, noise=0.05) if row.packed]
+    assert tune_costs.fitted(target, rows)["PACK_COST"] == pytest.approx(target.costs["PACK_COST"], rel=0.1)
 
 
 def test_what_a_table_loses():
