@@ -18,13 +18,6 @@ cdef extern from "Python.h":
         PyBUF_SIMPLE
         PyBUF_WRITABLE
 
-cdef extern from "memory.h" nogil:
-    void *fc_alloc(size_t size, size_t count)
-    void fc_free(void *)
-    size_t fc_free_pool()
-    size_t fc_pool_bytes()
-    void fc_fail_allocation(ptrdiff_t)
-
 cdef extern from "parallel.h" nogil:
     int fc_num_threads()
     void fc_set_num_threads(int)
@@ -215,41 +208,8 @@ def fma_peak(Py_ssize_t rounds, Py_ssize_t element_size):
     return operations
 
 
+include "_memory.pxi"
 include "_loops.pxi"
-
-
-# ---- memory
-
-cdef class Memory:
-    """Recycled memory as a writeable buffer; it goes back to the pool when the last array over it is gone."""
-
-    cdef void *memory
-    cdef Py_ssize_t size
-
-    def __cinit__(self, Py_ssize_t size):
-        self.size = size
-        self.memory = fc_alloc(<size_t>size, 1)
-        if self.memory == NULL:
-            raise MemoryError(f"fastconv: cannot allocate {size} bytes")
-
-    def __dealloc__(self):
-        fc_free(self.memory)
-
-    def __getbuffer__(self, Py_buffer *view, int flags):
-        PyBuffer_FillInfo(view, self, self.memory, self.size, 0, flags)
-
-
-def free_pool():
-    return fc_free_pool()
-
-
-def pool_bytes():
-    return fc_pool_bytes()
-
-
-def fail_allocation(Py_ssize_t n):
-    """For tests: the n-th allocation of the kernels from now fails; 0 switches it off."""
-    fc_fail_allocation(n)
 
 
 # ---- convolution

@@ -3,6 +3,7 @@
 
 cdef extern from "parallel.h" nogil:
     void fc_watch_loops(int (*)(ptrdiff_t, ptrdiff_t, double) except -1)
+    void fc_skip_tasks(int)
     int fc_place_tasks(ptrdiff_t, double, ptrdiff_t, const double *, double *, ptrdiff_t *)
 
 cdef object watch = None
@@ -22,6 +23,11 @@ def watch_loops(function):
         fc_watch_loops(NULL)
     else:
         fc_watch_loops(call_watch)
+
+
+def skip_tasks(bint skip):
+    """For tests: from now on the loops of this thread take their memory and run no task; False ends it."""
+    fc_skip_tasks(skip)
 
 
 def place_tasks(double work, Py_ssize_t threads, cost, busy, thread_of):

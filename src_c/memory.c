@@ -17,6 +17,7 @@
 
 typedef struct block {
     size_t bytes; /* usable bytes after this header */
+    size_t asked; /* of them, by who holds it now */
 } block;
 
 static struct {
@@ -25,12 +26,25 @@ static struct {
 } pool[SLOTS];
 
 static atomic_size_t pool_bytes;
+static atomic_size_t used_bytes, peak_bytes;
 static atomic_ptrdiff_t fail_countdown;
 
 void fc_fail_allocation(ptrdiff_t n) { atomic_store(&fail_countdown, n); }
 size_t fc_pool_bytes(void) { return atomic_load(&pool_bytes); }
+size_t fc_used_bytes(void) { return atomic_load(&used_bytes); }
+size_t fc_peak_bytes(void) { return atomic_load(&peak_bytes); }
+void fc_reset_peak_bytes(void) { atomic_store(&peak_bytes, fc_used_bytes()); }
 
 static void *after(block *b) { return (char *)b + ALIGNMENT; }
+
+/* What a block holds from now on, counted as it was asked for: how much larger it is depends on what the pool had. */
+static void *handed_out(block *b, size_t asked) {
+    b->asked = asked;
+    const size_t used = atomic_fetch_add(&used_bytes, asked) + asked;
+    size_t peak = atomic_load_explicit(&peak_bytes, memory_order_relaxed);
+    while (used > peak && !atomic_compare_exchange_weak(&peak_bytes, &peak, used)) continue;
+    return after(b);
+}
 
 /* Windows frees what is aligned by a function of its own. */
 #ifdef _WIN32
@@ -41,46 +55,8 @@ static block *from_system(size_t alignment, size_t bytes) { return aligned_alloc
 static void to_system(block *b) { free(b); }
 #endif
 
-/* A held block of at least `bytes`, but not wastefully larger. */
-static block *take(size_t bytes) {
-    for (int i = 0; i < SLOTS; i++) {
-        size_t hint = atomic_load_explicit(&pool[i].bytes, memory_order_relaxed);
-        if (hint < bytes || hint > bytes + bytes / 2 + (bytes < HUGE_PAGE ? 4096 : 2 * HUGE_PAGE)) continue;
-        block *b = atomic_exchange(&pool[i].held, NULL);
-        if (!b) continue;
-        atomic_fetch_sub(&pool_bytes, b->bytes);
-        if (b->bytes >= bytes) return b;
-        fc_free(after(b));
-    }
-    return NULL;
-}
-
-static int failure_is_due(void) {
-    if (atomic_load_explicit(&fail_countdown, memory_order_relaxed) <= 0) return 0;
-    return atomic_fetch_sub(&fail_countdown, 1) == 1;
-}
-
-void *fc_alloc(size_t size, size_t count) {
-    size_t bytes;
-    if (failure_is_due() || __builtin_mul_overflow(size, count, &bytes)) return NULL;
-    if (bytes > PTRDIFF_MAX - 4 * HUGE_PAGE) return NULL;
-    block *b = take(bytes);
-    if (b) return after(b);
-    /* Large blocks start on a huge page and ask for huge pages: one fault for 2 MB in place of 512. */
-    size_t alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
-    size_t whole = (bytes + ALIGNMENT + alignment - 1) / alignment * alignment;
-    b = from_system(alignment, whole);
-    if (!b) return NULL;
-#ifdef __linux__
-    if (alignment == HUGE_PAGE) (void)madvise(b, whole, MADV_HUGEPAGE);
-#endif
-    b->bytes = whole - ALIGNMENT;
-    return after(b);
-}
-
-void fc_free(void *memory) {
-    if (!memory) return;
-    block *b = (block *)(void *)((char *)memory - ALIGNMENT);
+/* To the pool, or to the system when the pool is full. */
+static void put_back(block *b) {
     size_t held = atomic_fetch_add(&pool_bytes, b->bytes) + b->bytes;
     if (held <= POOL_LIMIT) {
         for (int i = 0; i < SLOTS; i++) {
@@ -95,6 +71,50 @@ void fc_free(void *memory) {
     }
     atomic_fetch_sub(&pool_bytes, b->bytes);
     to_system(b);
+}
+
+/* A held block of at least `bytes`, but not wastefully larger. */
+static block *take(size_t bytes) {
+    for (int i = 0; i < SLOTS; i++) {
+        size_t hint = atomic_load_explicit(&pool[i].bytes, memory_order_relaxed);
+        if (hint < bytes || hint > bytes + bytes / 2 + (bytes < HUGE_PAGE ? 4096 : 2 * HUGE_PAGE)) continue;
+        block *b = atomic_exchange(&pool[i].held, NULL);
+        if (!b) continue;
+        atomic_fetch_sub(&pool_bytes, b->bytes);
+        if (b->bytes >= bytes) return b;
+        put_back(b);
+    }
+    return NULL;
+}
+
+static int failure_is_due(void) {
+    if (atomic_load_explicit(&fail_countdown, memory_order_relaxed) <= 0) return 0;
+    return atomic_fetch_sub(&fail_countdown, 1) == 1;
+}
+
+void *fc_alloc(size_t size, size_t count) {
+    size_t bytes;
+    if (failure_is_due() || __builtin_mul_overflow(size, count, &bytes)) return NULL;
+    if (bytes > PTRDIFF_MAX - 4 * HUGE_PAGE) return NULL;
+    block *b = take(bytes);
+    if (b) return handed_out(b, bytes);
+    /* Large blocks start on a huge page and ask for huge pages: one fault for 2 MB in place of 512. */
+    size_t alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
+    size_t whole = (bytes + ALIGNMENT + alignment - 1) / alignment * alignment;
+    b = from_system(alignment, whole);
+    if (!b) return NULL;
+#ifdef __linux__
+    if (alignment == HUGE_PAGE) (void)madvise(b, whole, MADV_HUGEPAGE);
+#endif
+    b->bytes = whole - ALIGNMENT;
+    return handed_out(b, bytes);
+}
+
+void fc_free(void *memory) {
+    if (!memory) return;
+    block *b = (block *)(void *)((char *)memory - ALIGNMENT);
+    atomic_fetch_sub(&used_bytes, b->asked);
+    put_back(b);
 }
 
 size_t fc_free_pool(void) {

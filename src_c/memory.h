@@ -17,6 +17,11 @@ size_t fc_free_pool(void);
 /* Bytes that the pool holds now. */
 size_t fc_pool_bytes(void);
 
+/* Bytes asked for and not given back, results included; and the most that there were at once since the last reset. */
+size_t fc_used_bytes(void);
+size_t fc_peak_bytes(void);
+void fc_reset_peak_bytes(void);
+
 /* For tests: let the n-th call of fc_alloc from now fail (1 = the next); 0 switches it off. */
 void fc_fail_allocation(ptrdiff_t n);
 

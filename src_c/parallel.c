@@ -163,8 +163,11 @@ static ptrdiff_t divide(loop *l, ptrdiff_t tasks, double work, ptrdiff_t availab
     return threads;
 }
 
-/* The watcher of this thread's loops. */
+/* The watcher of this thread's loops, and whether they run nothing. */
 static _Thread_local fc_watcher *watcher;
+static _Thread_local int skipping;
+
+void fc_skip_tasks(int skip) { skipping = skip; }
 
 void fc_watch_loops(fc_watcher *function) { watcher = function; }
 
@@ -205,7 +208,7 @@ int fc_parallel(ptrdiff_t tasks, double work, size_t scratch_bytes, fc_task *run
     if (!threads) return FC_NO_MEMORY;
     if (watcher)
         run_watched(&l, tasks, work);
-    else
+    else if (!skipping)
         run_on(&l, threads);
     fc_free(l.memory);
     return atomic_load(&l.stop) ? FC_INTERRUPTED : FC_OK;

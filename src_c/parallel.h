@@ -29,6 +29,10 @@ void fc_set_interrupt_check(int (*check)(void));
 typedef int fc_watcher(ptrdiff_t tasks, ptrdiff_t task, double work);
 void fc_watch_loops(fc_watcher *function);
 
+/* For tests: with skip != 0 the calling thread's loops take the memory they would work in and run no task, so that what a kernel
+   needs shows at once; its results are then nothing. 0 ends it. */
+void fc_skip_tasks(int skip);
+
 /* Which of `threads` threads would run each task of such a loop on as many cores, each task taking its `cost`: busy, zero before,
    is what each thread would work for. It takes tasks as a loop itself does. FC_OK or FC_NO_MEMORY. */
 int fc_place_tasks(ptrdiff_t tasks, double work, ptrdiff_t threads, const double *cost, double *busy,

@@ -21,6 +21,8 @@ CASES = {
     "many parts": (8, 2, (64, 64), 4, 3, 1, 1, 1, 1),
     "dilation": (2, 2, (33, 33), 6, 3, 1, 4, 4, 1),
     "blocks of channels": (2, 20, (9, 9), 33, 3, 2, 1, 1, 1),
+    "passes over filters": (1, 700, (3, 3), 2000, 3, 1, 1, 1, 1),
+    "passes over groups": (1, 2800, (3, 3), 4800, 3, 1, 1, 1, 8),
 }
 
 
@@ -56,6 +58,9 @@ WINOGRAD = {
     "parts of the batch": (16, 16, (40, 40), 24),
     "several chunks": (1, 64, (112, 112), 128),
     "several chunks of several images": (6, 96, (30, 61), 100),
+    "passes over filters": (1, 700, (9, 9), 500),
+    "one chunk in place of several": (5, 512, (14, 14), 400),
+    "passes with one chunk each": (20, 400, (14, 14), 900),
 }
 
 
@@ -69,3 +74,19 @@ def test_winograd_sums_every_chunk(name, dtype, bound):
     exact = fastconv.conv2d_grad_weight(dy, x, (k, c, 3, 3), padding=1, algorithm="direct")
     got = fastconv.conv2d_grad_weight(dy.astype(dtype), x.astype(dtype), (k, c, 3, 3), padding=1, algorithm="winograd")
     assert abs(got - exact).max() < bound * abs(exact).max()
+
+
+def test_passes_over_filters_know_of_each_other():
+    """What is not finite stays with its filter, and the number of threads changes no bit."""
+    n, c, size, k = WINOGRAD["passes over filters"]
+    rng = np.random.default_rng(4)
+    x, dy = (rng.standard_normal((n, channels, *size), np.float32) for channels in (c, k))
+    weight, options = (k, c, 3, 3), {"padding": 1, "algorithm": "winograd"}
+    fastconv.set_num_threads(1)
+    finite = fastconv.conv2d_grad_weight(dy, x, weight, **options)
+    fastconv.set_num_threads(2)
+    assert fastconv.conv2d_grad_weight(dy, x, weight, **options).tobytes() == finite.tobytes()
+    dy[0, -1, 4, 4] = np.nan
+    got = fastconv.conv2d_grad_weight(dy, x, weight, **options)
+    assert np.isnan(got[-1]).all() and np.isfinite(got[:-1]).all()
+    assert got[0].tobytes() == finite[0].tobytes()  # a pass without it is not computed again

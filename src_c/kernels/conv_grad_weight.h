@@ -10,9 +10,16 @@
    Layers with few channels or a single tap go to conv_grad_weight_rows.h instead.
 
    Small weights: the batch is cut into parts, each a task of its own with private sums, added at the end in a fixed order.
-   Large weights: all threads work on one chunk at a time, first packing it, then each summing its own columns. */
+   Large weights: all threads work on one chunk at a time, first packing it, then each summing its own columns; in several passes over
+   ranges of filters where sums would take too much memory. */
 
-enum { NAME(RUN) = 256 }; /* pixels summed in registers before sums are added in memory: bounds the rounding error */
+enum {
+    NAME(RUN) = 256, /* pixels summed in registers before sums are added in memory: bounds the rounding error */
+    NAME(SUMS_BYTES) = 48 << 20, /* of sums in memory in a pass */
+    NAME(SHARED_BYTES) = 8 << 20, /* of a chunk that all threads work on, by winograd */
+    NAME(FAR_BYTES) = 24 << 20, /* of sums that go to memory and back with every chunk */
+    NAME(AT_ONCE_BYTES) = 40 << 20, /* of a chunk that is all there is, lest they did: its sums stay in the caches */
+};
 
 typedef struct {
     const window *w;
@@ -29,6 +36,7 @@ typedef struct {
     ptrdiff_t blocks; /* blocks of VL channels a group */
     ptrdiff_t sets; /* of TILE_V vectors a plane */
     ptrdiff_t tiles; /* of TILE_M filters a group */
+    ptrdiff_t pieces; /* into which they are cut where one chunk is all there is */
     ptrdiff_t size; /* elements of one part's sums */
     ptrdiff_t parts; /* of the batch, each summed privately; 1: all threads share each chunk */
     T *sums;
@@ -194,7 +202,7 @@ static void NAME(choose_columns)(NAME(grad_weight_job) *job) {
 }
 
 static void NAME(plan_grad_weight)(NAME(grad_weight_job) *job) {
-    enum { CHUNK_BYTES = 1 << 19, SHARED_CHUNK_BYTES = 8 << 20, PARTS = 32, PARTS_BYTES = 16 << 20 };
+    enum { CHUNK_BYTES = 1 << 19, PARTS = 32, PARTS_BYTES = 16 << 20, TOGETHER = 8 };
     const window *w = &job->grid;
     NAME(choose_columns)(job);
     /* Private sums pay while they are few next to the pixels each part sums. */
@@ -207,7 +215,17 @@ static void NAME(plan_grad_weight)(NAME(grad_weight_job) *job) {
     const ptrdiff_t x_bytes = job->layout == NAME(BLOCKED)
                                   ? job->planes * job->blocks * VBYTES * job->width * w->step[1]
                                   : job->planes * job->columns * VBYTES * w->out[2];
-    const ptrdiff_t budget = job->parts == 1 && job->layout == NAME(WINOGRAD) ? SHARED_CHUNK_BYTES : CHUNK_BYTES;
+    ptrdiff_t budget = CHUNK_BYTES;
+    job->pieces = job->tiles;
+    if (job->parts == 1 && job->layout == NAME(WINOGRAD)) {
+        const ptrdiff_t pixel = WINO_POINTS * (ptrdiff_t)sizeof(T),
+                        whole = capped_product(dy_bytes + x_bytes, w->n * w->out[1]);
+        const int far = job->size * (ptrdiff_t)sizeof(T) > NAME(FAR_BYTES);
+        budget = far && whole <= NAME(AT_ONCE_BYTES) ? whole : NAME(SHARED_BYTES);
+        /* Several tiles pass over columns that would not stay in the second-level cache from one tile to the next. */
+        if (far && capped_product(pixels, pixel * TILE_LANES) > L2_BYTES / 3)
+            job->pieces = divide_up(job->tiles, TOGETHER);
+    }
     const ptrdiff_t least = job->layout == NAME(WINOGRAD) ? 32 : NAME(RUN);
     const ptrdiff_t rows = larger(budget / (dy_bytes + x_bytes), divide_up(least, w->out[2]));
     job->band_rows = smaller(w->out[1], rows);
@@ -285,33 +303,39 @@ static int NAME(at_once)(const NAME(grad_weight_job) *job) {
     return job->layout == NAME(WINOGRAD) &&job->parts == 1 && job->bands <= job->bands_a_chunk;
 }
 
-/* Winograd in a single chunk: a task is a tile of filters with a set of columns at every point, whose sums go from the cache into
+/* Winograd in a single chunk: a task is a few tiles of filters with a set of columns at every point, whose sums go from the cache into
    the weight. All sums together, four times the weight, are never in memory. */
 static void NAME(shared_only_task)(void *context, ptrdiff_t task, void *scratch) {
     const NAME(shared_chunk) *shared = context;
     const NAME(grad_weight_job) *job = shared->job;
     const NAME(chunk) *chunk = &shared->chunk;
-    const ptrdiff_t tile = task % job->tiles, set = task / job->tiles % job->sets, g = task / job->tiles / job->sets;
-    const ptrdiff_t v0 = set * TILE_V, vectors = smaller(TILE_V, job->columns - v0);
-    T *sums = scratch;
+    const ptrdiff_t piece = task % job->pieces, set = task / job->pieces % job->sets,
+                    g = task / job->pieces / job->sets;
+    const ptrdiff_t first = piece * job->tiles / job->pieces, stop = (piece + 1) * job->tiles / job->pieces;
+    const ptrdiff_t v0 = set * TILE_V, vectors = smaller(TILE_V, job->columns - v0), point_size = TILE_M * TILE_LANES,
+                    filters = job->room * TILE_M;
+    T *sums = scratch; /* [tile][point][TILE_M][TILE_LANES] */
     for (ptrdiff_t point = 0; point < WINO_POINTS; point++) {
         const ptrdiff_t plane = g * WINO_POINTS + point;
-        T *to = sums + point * TILE_M * TILE_LANES;
-        const T *a = chunk->packed + (plane * job->tiles + tile) * job->room * TILE_M, *b[TILE_V];
+        const T *of_plane = chunk->packed + plane * job->tiles * filters, *b[TILE_V];
         for (ptrdiff_t v = 0; v < TILE_V; v++)
             b[v] = NAME(column_start)(job, chunk, plane, smaller(v0 + v, job->columns - 1));
-        for (ptrdiff_t p = 0; p < chunk->pixels; p += NAME(RUN)) {
-            const NAME(tile_end) end = {.c = to,
-                                        .row = TILE_LANES,
-                                        .partial = p == 0 ? NULL : to,
-                                        .partial_row = TILE_LANES,
-                                        .next_a = a + job->tiles * job->room * TILE_M,
-                                        .next_b = b[0] + job->columns * job->room * VL};
-            NAME(tile)[vectors](smaller(NAME(RUN), chunk->pixels - p), a + p * TILE_M, 1, TILE_M, b, chunk->off + p,
-                                &end);
-        }
+        for (ptrdiff_t p = 0; p < chunk->pixels; p += NAME(RUN))
+            for (ptrdiff_t tile = first; tile < stop; tile++) {
+                T *to = sums + ((tile - first) * WINO_POINTS + point) * point_size;
+                const NAME(tile_end) end = {
+                    .c = to,
+                    .row = TILE_LANES,
+                    .partial = p == 0 ? NULL : to,
+                    .partial_row = TILE_LANES,
+                    .next_a = of_plane + (tile + 1 < stop ? tile + 1 : first + job->tiles) * filters + p * TILE_M,
+                    .next_b = b[0] + job->columns * job->room * VL};
+                NAME(tile)[vectors](smaller(NAME(RUN), chunk->pixels - p), of_plane + tile * filters + p * TILE_M, 1,
+                                    TILE_M, b, chunk->off + p, &end);
+            }
     }
-    NAME(transform_sums)(job, g, tile, set, sums, TILE_M * TILE_LANES);
+    for (ptrdiff_t tile = first; tile < stop; tile++)
+        NAME(transform_sums)(job, g, tile, set, sums + (tile - first) * WINO_POINTS * point_size, point_size);
 }
 
 static int NAME(grad_weight_shared)(const NAME(grad_weight_job) *job) {
@@ -330,8 +354,10 @@ static int NAME(grad_weight_shared)(const NAME(grad_weight_job) *job) {
         if (status != FC_OK) break;
         const double work = pixels * (double)(job->planes * w->k) * (double)(job->columns * VL);
         if (NAME(at_once)(job))
-            status = fc_parallel(w->groups * job->sets * job->tiles, work,
-                                 WINO_POINTS * TILE_M * TILE_LANES * sizeof(T), NAME(shared_only_task), &shared);
+            status =
+                fc_parallel(w->groups * job->sets * job->pieces, work,
+                            (size_t)divide_up(job->tiles, job->pieces) * WINO_POINTS * TILE_M * TILE_LANES * sizeof(T),
+                            NAME(shared_only_task), &shared);
         else
             status = fc_parallel(job->planes * job->sets, work, 0, NAME(shared_sum_task), &shared);
         shared.first = 0;
@@ -340,8 +366,32 @@ static int NAME(grad_weight_shared)(const NAME(grad_weight_job) *job) {
     return status;
 }
 
+/* ---- passes */
+
+/* Bytes of the sums of one group. */
+static ptrdiff_t NAME(sums_bytes)(const window *w, int winograd) {
+    const ptrdiff_t columns = capped_product(divide_up(w->c, VL), winograd ? 1 : w->taps);
+    const ptrdiff_t tiles = divide_up(w->k, TILE_M) * (winograd ? WINO_POINTS : 1);
+    return capped_product(capped_product(divide_up(columns, TILE_V), tiles),
+                          TILE_M * TILE_LANES * (ptrdiff_t)sizeof(T));
+}
+
+/* Filters of a group whose sums are made in a pass: all, unless those are too much memory, or unless by winograd the transformed
+   pixels of some of the filters fit into a single chunk. */
+static ptrdiff_t NAME(filters_a_pass)(const window *w, int winograd) {
+    const ptrdiff_t sums = NAME(sums_bytes)(w, winograd);
+    ptrdiff_t passes = divide_up(sums, NAME(SUMS_BYTES));
+    if (winograd) {
+        const ptrdiff_t pixels = w->n * divide_up(w->out[1], WINO_OUT) * divide_up(w->out[2], WINO_OUT);
+        const ptrdiff_t channels = NAME(AT_ONCE_BYTES) / capped_product(pixels, WINO_POINTS * (ptrdiff_t)sizeof(T));
+        const ptrdiff_t room = channels - divide_up(w->c, VL) * VL; /* filters, next to all input channels */
+        if (room > 0 && sums / divide_up(w->k, room) > NAME(FAR_BYTES)) passes = larger(passes, divide_up(w->k, room));
+    }
+    return divide_up(divide_up(w->k, larger(1, passes)), TILE_M) * TILE_M;
+}
+
 /* With the taps of winograd_taps by Winograd's algorithm, with NULL directly. */
-static int NAME(dense_grad_weight)(const window *w, const NAME(taps_3x3) *taps, const T *dy, const T *x, T *dw) {
+static int NAME(grad_weight_pass)(const window *w, const NAME(taps_3x3) *taps, const T *dy, const T *x, T *dw) {
     int not_finite = 0;
     if (!taps && NAME(choose_rows)(w)) return NAME(rows_grad_weight)(w, dy, x, dw);
     NAME(grad_weight_job) job = {.w = w, .taps = taps, .x = x, .dy = dy, .dw = dw, .not_finite = &not_finite};
@@ -357,6 +407,22 @@ static int NAME(dense_grad_weight)(const window *w, const NAME(taps_3x3) *taps, 
     if (status == FC_OK && job.sums)
         status = fc_parallel(w->groups * job.tiles, (double)(job.parts * job.size), 0, NAME(store_weight_task), &job);
     fc_free(job.sums);
-    if (status == FC_OK && not_finite) return NAME(dense_grad_weight)(w, NULL, dy, x, dw);
+    if (status == FC_OK && not_finite) return NAME(grad_weight_pass)(w, NULL, dy, x, dw);
+    return status;
+}
+
+/* In passes over ranges of groups, or of one group's filters. */
+static int NAME(dense_grad_weight)(const window *w, const NAME(taps_3x3) *taps, const T *dy, const T *x, T *dw) {
+    const ptrdiff_t k = NAME(filters_a_pass)(w, taps != NULL);
+    const ptrdiff_t groups = k < w->k ? 1 : larger(1, NAME(SUMS_BYTES) / NAME(sums_bytes)(w, taps != NULL));
+    window part = *w;
+    int status = FC_OK;
+    for (ptrdiff_t g = 0; g < w->groups; g += groups)
+        for (ptrdiff_t k0 = 0; k0 < w->k && status == FC_OK; k0 += k) {
+            part.groups = smaller(groups, w->groups - g);
+            part.k = smaller(k, w->k - k0);
+            status = NAME(grad_weight_pass)(&part, taps, dy + (g * w->k + k0) * w->y_c, x + g * w->c * w->x_c,
+                                            dw + g * w->w_g + k0 * w->w_k);
+        }
     return status;
 }

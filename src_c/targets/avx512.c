@@ -16,17 +16,17 @@
 #define TILE_V 3
 #define L2_BYTES ((ptrdiff_t)1 << 20)
 /* Costs in multiply-adds of a vector: kernels/conv.h. */
-#define GATHER_COST 8
-#define PACK_COST 0.5
-#define STRIDED_INPUT_COST 300
-#define STRIDED_OUTPUT_COST 220
-#define STRIDED_WEIGHT_COST 80
-#define INPUT2_COST 200
-#define OUTPUT2_COST 180
-#define WEIGHT2_COST 60
-#define INPUT4_COST 450
-#define OUTPUT4_COST 450
-#define WEIGHT4_COST 120
+#define GATHER_COST 6.3
+#define PACK_COST 0.44
+#define STRIDED_INPUT_COST 550
+#define STRIDED_OUTPUT_COST 130
+#define STRIDED_WEIGHT_COST 130
+#define INPUT2_COST 230
+#define OUTPUT2_COST 72
+#define WEIGHT2_COST 99
+#define INPUT4_COST 850
+#define OUTPUT4_COST 470
+#define WEIGHT4_COST 150
 #include "../kernels/instantiate.h"
 #if defined(__clang__)
 #pragma clang attribute pop
