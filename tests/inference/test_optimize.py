@@ -251,39 +251,6 @@ def test_what_is_not_finite_is_not_folded():
         np.testing.assert_allclose(fastconv.optimize(model, x.shape)(x), model(x), rtol=1e-4)
 
 
-@pytest.mark.parametrize("dtype", (np.float32, np.float64))
-@pytest.mark.parametrize(
-    ("channels", "filters", "side", "stride", "groups"),
-    ((70, 64, 7, 1, 1), (33, 51, 13, 1, 1), (300, 130, 4, 1, 1), (64, 96, 14, 2, 1), (96, 128, 9, 1, 2)),
-    ids=str,
-)
-def test_winograd_of_few_tiles(channels, filters, side, stride, groups, dtype):
-    """Weights packed plainly and transformed in each call: channels in one pass and in several, filters that fill no
-    vector, every batch up to the planned one, and an image that is not finite beside others."""
-    conv = convolution(channels, filters, stride=stride, groups=groups)
-    model = L.Sequential(conv, L.ReLU()).astype(dtype)
-    x = np.random.default_rng(4).standard_normal((2, channels, side, side)).astype(dtype)
-    fast = fastconv.optimize(model, x.shape)
-    direct = fastconv.relu(
-        fastconv.conv2d(
-            x,
-            conv.weight.data,
-            conv.bias.data,
-            stride=stride,
-            padding=conv.padding,
-            groups=groups,
-            algorithm="direct",
-        )
-    )
-    limit = (4e-6 if dtype == np.float32 else 1e-13) * np.abs(direct).max()
-    for batch in (2, 1):
-        np.testing.assert_allclose(fast(x[:batch]), direct[:batch], rtol=0, atol=limit)
-    x[1, -1, 2, 3] = np.nan
-    y = fast(x)
-    np.testing.assert_array_equal(np.isnan(y), np.isnan(model(x)))
-    np.testing.assert_allclose(y[0], direct[0], rtol=0, atol=limit)
-
-
 def test_a_nan_stays_in_its_window():
     model = L.Sequential(convolution(3, 16), L.MaxPool2d(2), convolution(16, 32), L.BatchNorm2d(32))
     x = np.random.default_rng(0).standard_normal((1, 3, 24, 24), np.float32)
