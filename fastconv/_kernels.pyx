@@ -23,7 +23,7 @@ cdef extern from "memory.h" nogil:
     void fc_free(void *)
     size_t fc_free_pool()
     size_t fc_pool_bytes()
-    void fc_fail_allocation(ptrdiff_t)
+    ptrdiff_t fc_fail_allocation(ptrdiff_t)
 
 cdef extern from "parallel.h" nogil:
     int fc_num_threads()
@@ -248,8 +248,9 @@ def pool_bytes():
 
 
 def fail_allocation(Py_ssize_t n):
-    """For tests: the n-th allocation of the kernels from now fails; 0 switches it off."""
-    fc_fail_allocation(n)
+    """For tests: the n-th allocation of the kernels from now fails; 0 switches it off. Gives what was left to count
+    before: above 0 none has failed since."""
+    return fc_fail_allocation(n)
 
 
 # ---- convolution

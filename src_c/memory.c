@@ -27,7 +27,7 @@ static struct {
 static atomic_size_t pool_bytes;
 static atomic_ptrdiff_t fail_countdown;
 
-void fc_fail_allocation(ptrdiff_t n) { atomic_store(&fail_countdown, n); }
+ptrdiff_t fc_fail_allocation(ptrdiff_t n) { return atomic_exchange(&fail_countdown, n); }
 size_t fc_pool_bytes(void) { return atomic_load(&pool_bytes); }
 
 static void *after(block *b) { return (char *)b + ALIGNMENT; }

@@ -17,7 +17,8 @@ size_t fc_free_pool(void);
 /* Bytes that the pool holds now. */
 size_t fc_pool_bytes(void);
 
-/* For tests: let the n-th call of fc_alloc from now fail (1 = the next); 0 switches it off. */
-void fc_fail_allocation(ptrdiff_t n);
+/* For tests: let the n-th call of fc_alloc from now fail (1 = the next); 0 switches it off. Gives what was left to count
+   before: above 0 none has failed since. */
+ptrdiff_t fc_fail_allocation(ptrdiff_t n);
 
 #endif

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # a script finds only its ow
 from damage import damaged
 from readers import READERS
 
+# Of a reader: seconds of the processor, for a machine may stand still meanwhile, and bytes.
 SECONDS, BYTES = 5.0, 1 << 30
 # In memory, where there is a file system of that kind: a disk would take most of the time.
 ROOM = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -34,7 +35,7 @@ class Trial:
         """Whether it opened; any other end than the refusal leaves the file behind and goes on as it is."""
         self._path.write_bytes(content)
         self.counts.update(files=1, bytes=len(content))
-        began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        began, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         try:
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of values that are not finite
@@ -45,7 +46,7 @@ class Trial:
         except BaseException:
             self._keep(content)
             raise
-        seconds, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        seconds, after = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         if seconds > SECONDS or (after - before) * 1024 > BYTES:
             self._keep(content)
             raise AssertionError(f"{self.name}: took {seconds:.1f} s and {after - before:,} kB more")
@@ -88,7 +89,7 @@ def guided(name: str, folder: Path, seconds: float) -> None:
         (corpus / str(number)).write_bytes(content)
     atheris.instrument_all()
     atexit.register(trial.report)
-    limits = [f"-max_total_time={int(seconds)}", "-rss_limit_mb=4096", "-timeout=10", "-verbosity=0"]
+    limits = [f"-max_total_time={int(seconds)}", "-rss_limit_mb=4096", "-timeout=600", "-verbosity=0"]
     atheris.Setup([sys.argv[0], str(corpus), *limits, f"-artifact_prefix={folder}/"], lambda data: bool(trial(data)) and 0)
     atheris.Fuzz()
 
