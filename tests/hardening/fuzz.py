@@ -3,7 +3,7 @@ A reader may give a result or raise its refusal, within bounds of time and memor
 the file's content kept. With --atheris READER the damage follows what code it reaches; that needs atheris."""
 
 import argparse
-import atexit
+import os
 import resource
 import sys
 import tempfile
@@ -58,10 +58,10 @@ class Trial:
         kept.write_bytes(content)
         print(f"{self.name}: see {kept}", file=sys.stderr)
 
-    def report(self) -> None:
+    def report(self, words: str = "") -> None:
         counts = self.counts
         print(
-            f"{self.name:<16} {counts['files']:8,} files, {counts['bytes']:13,} bytes, {counts['opened']:7,} opened",
+            f"{words}{self.name:<16} {counts['files']:8,} files, {counts['bytes']:13,} bytes, {counts['opened']:7,} opened",
             flush=True,
         )
 
@@ -80,7 +80,7 @@ def mutate(name: str, folder: Path, seconds: float) -> Counter:
 
 
 def guided(name: str, folder: Path, seconds: float) -> None:
-    """In a process of its own: atheris ends it."""
+    """In a process of its own, which it ends."""
     import atheris
 
     trial, corpus = Trial(name, folder), folder / "corpus"
@@ -88,9 +88,16 @@ def guided(name: str, folder: Path, seconds: float) -> None:
     for number, content in enumerate(trial.seeds):
         (corpus / str(number)).write_bytes(content)
     atheris.instrument_all()
-    atexit.register(trial.report)
-    limits = [f"-max_total_time={int(seconds)}", "-rss_limit_mb=4096", "-timeout=600", "-verbosity=0"]
-    atheris.Setup([sys.argv[0], str(corpus), *limits, f"-artifact_prefix={folder}/"], lambda data: bool(trial(data)) and 0)
+    end = time.monotonic() + seconds
+
+    def one(data: bytes) -> None:
+        trial(data)
+        if time.monotonic() > end:  # atheris itself would end without another word
+            trial.report("guided: ")
+            os._exit(0)
+
+    limits = ["-rss_limit_mb=4096", "-timeout=600", "-verbosity=0", f"-artifact_prefix={folder}/"]
+    atheris.Setup([sys.argv[0], str(corpus), *limits], one)
     atheris.Fuzz()
 
 
@@ -99,14 +106,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--only", metavar="READER", choices=tuple(READERS))
     parser.add_argument("--atheris", metavar="READER", choices=tuple(READERS))
+    parser.add_argument("--folder", help="an empty one for --atheris, which leaves its files there")
     parser.add_argument("--list", action="store_true", help="the readers, one a line")
     args = parser.parse_args()
     if args.list:
         print(*READERS, sep="\n")
         return
     if args.atheris:
-        with tempfile.TemporaryDirectory(dir=ROOM) as folder:
-            return guided(args.atheris, Path(folder), args.seconds)
+        return guided(args.atheris, Path(args.folder), args.seconds)
     total = Counter()
     names = [args.only] if args.only else list(READERS)
     for name in names:
