@@ -22,8 +22,8 @@ MANY = 96
 
 @dataclass(frozen=True)
 class Scenario:
-    """`begin()` sets the stage, `call()` gives results, which are the same at every try, `state()` is what a failure must
-    leave as it was before, or as it is after a call."""
+    """`begin()` sets the stage, `call()` gives results, which are the same at every try, `state()` is what a failure
+    must leave as it was before, or as it is after a call."""
 
     name: str
     begin: Callable[[], object]

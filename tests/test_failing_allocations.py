@@ -1,5 +1,5 @@
-"""The n-th allocation of the kernels fails, for every n, in every layer, in a step of training and in an optimized network:
-MemoryError, nothing is half done, and the next try gives the same bits. Operations: test_memory.py."""
+"""The n-th allocation of the kernels fails, for every n, in every layer, in a step of training and in an optimized
+network: MemoryError, nothing is half done, and the next try gives the same bits. Operations: test_memory.py."""
 
 import numpy as np
 import pytest

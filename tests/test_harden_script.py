@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / ".ci/harden"
 CHECKS = re.search(r'^all="(.*)"$', SCRIPT.read_text(), re.M)[1].split()
 
-# Counts its calls, fails at the one it is told to, and else says what the real one would: a planted fault is found, tests
-# have passed.
+# Counts its calls, fails at the one it is told to, and else says what the real one would: a planted fault is found,
+# tests have passed.
 STAND_IN = r"""#!/usr/bin/env bash
 case "$*" in *"import atheris"*) exit 0 ;; esac # without it, which is no failure, fuzzing is not guided
 number=1

@@ -1,5 +1,5 @@
-"""Ctrl-C in every phase of a step, in every call that writes a checkpoint, and in an optimized network: KeyboardInterrupt,
-a state that goes on, checkpoints that are whole, and the next call right."""
+"""Ctrl-C in every phase of a step, in every call that writes a checkpoint, and in an optimized network:
+KeyboardInterrupt, a state that goes on, checkpoints that are whole, and the next call right."""
 
 import os
 import signal

@@ -46,6 +46,14 @@ def readers(monkeypatch):
     del sys.modules["readers"]
 
 
+def noting(used, module, opener):
+    def noted(*arguments):
+        used.add(module)
+        return opener(*arguments)
+
+    return noted
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_every_module_that_opens_files_is_fuzzed(readers, monkeypatch, tmp_path):
     used, wanted = set(), set()
@@ -53,12 +61,7 @@ def test_every_module_that_opens_files_is_fuzzed(readers, monkeypatch, tmp_path)
         loaded = importlib.import_module(module)
         for name in names:
             wanted.add(module)
-
-            def noted(*arguments, module=module, opener=getattr(loaded, name)):
-                used.add(module)
-                return opener(*arguments)
-
-            monkeypatch.setattr(loaded, name, noted)
+            monkeypatch.setattr(loaded, name, noting(used, module, getattr(loaded, name)))
     for number, reader in enumerate(readers.values()):
         folder = tmp_path / str(number)
         folder.mkdir()

@@ -1,5 +1,5 @@
-"""`python crash_points.py EVERY`: a training that writes and rotates checkpoints is killed, or fails, at every EVERY-th call to the
-system, before the call and in the middle of it; resumed it ends with the bits of one that did not."""
+"""`python crash_points.py EVERY`: a training that writes and rotates checkpoints is killed, or fails, at every EVERY-th
+call to the system, before the call and in the middle of it; resumed it ends with the bits of one that did not."""
 
 import os
 import sys

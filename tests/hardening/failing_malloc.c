@@ -42,7 +42,9 @@ static void forget(void *memory) {
 
 void *malloc(size_t bytes) { return fails(bytes) ? NULL : counted(__libc_malloc(bytes)); }
 void *calloc(size_t count, size_t size) { return fails(count * size) ? NULL : counted(__libc_calloc(count, size)); }
-void *memalign(size_t alignment, size_t bytes) { return fails(bytes) ? NULL : counted(__libc_memalign(alignment, bytes)); }
+void *memalign(size_t alignment, size_t bytes) {
+    return fails(bytes) ? NULL : counted(__libc_memalign(alignment, bytes));
+}
 void *aligned_alloc(size_t alignment, size_t bytes) { return memalign(alignment, bytes); }
 
 int posix_memalign(void **memory, size_t alignment, size_t bytes) {

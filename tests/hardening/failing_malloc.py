@@ -1,6 +1,6 @@
-"""`LD_PRELOAD=failing_malloc.so python failing_malloc.py N`: as tests/test_failing_allocations.py, and for N cases of every operation and
-the large ones, but any allocation of more than 64 kB fails, NumPy's and Python's own too; and what is allocated before and after is
-compared."""
+"""`LD_PRELOAD=failing_malloc.so python failing_malloc.py N`: as tests/test_failing_allocations.py, and for N cases of
+every operation and the large ones, but any allocation of more than 64 kB fails, NumPy's and Python's own too; and what
+is allocated before and after is compared."""
 
 import ctypes
 import gc

@@ -61,7 +61,8 @@ class Trial:
     def report(self, words: str = "") -> None:
         counts = self.counts
         print(
-            f"{words}{self.name:<16} {counts['files']:8,} files, {counts['bytes']:13,} bytes, {counts['opened']:7,} opened",
+            f"{words}{self.name:<16} {counts['files']:8,} files, {counts['bytes']:13,} bytes, "
+            f"{counts['opened']:7,} opened",
             flush=True,
         )
 

@@ -1,4 +1,4 @@
-"""A kernel that is told of more elements than its array has, which the binding believes: for a checker of memory to find."""
+"""A kernel that is told of more elements than its array has, which the binding believes: for checkers of memory."""
 
 import numpy as np
 

@@ -144,7 +144,10 @@ def _pictures(folder: Path) -> list[bytes]:
 
     pixels = np.random.default_rng(0).integers(0, 256, (9, 11, 3)).astype(np.uint8)
     pictures = [(kind, Image.fromarray(pixels)) for kind in ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")]
-    pictures += [("PNG", Image.fromarray(pixels[:, :, 0].astype(np.uint16) * 257)), ("TIFF", pictures[0][1].convert("P"))]
+    pictures += [
+        ("PNG", Image.fromarray(pixels[:, :, 0].astype(np.uint16) * 257)),
+        ("TIFF", pictures[0][1].convert("P")),
+    ]
     contents = []
     for kind, picture in pictures:
         file = io.BytesIO()
