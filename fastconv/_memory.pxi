@@ -8,7 +8,7 @@ cdef extern from "memory.h" nogil:
     size_t fc_used_bytes()
     size_t fc_peak_bytes()
     void fc_reset_peak_bytes()
-    void fc_fail_allocation(ptrdiff_t)
+    ptrdiff_t fc_fail_allocation(ptrdiff_t)
 
 cdef class Memory:
     """Recycled memory as a writeable buffer; it goes back to the pool when the last array over it is gone."""
@@ -52,5 +52,6 @@ def reset_peak_bytes():
 
 
 def fail_allocation(Py_ssize_t n):
-    """For tests: the n-th allocation of the kernels from now fails; 0 switches it off."""
-    fc_fail_allocation(n)
+    """For tests: the n-th allocation of the kernels from now fails; 0 switches it off. Gives what was left to count
+    before: above 0 none has failed since."""
+    return fc_fail_allocation(n)

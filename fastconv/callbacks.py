@@ -47,6 +47,9 @@ class Callback:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take what `state_dict` gave."""
 
+    def require_fitting(self, trainer: "Trainer") -> None:
+        """ValueError where the state that was taken does not fit the trainer, which is then not resumed."""
+
 
 class LearningRate(Callback):
     """Steps a schedule after each epoch (`per="epoch"`) or each step (`per="step"`)."""
@@ -143,6 +146,10 @@ class EarlyStopping(Callback):
         if not (weights is None or isinstance(weights, dict)):
             raise ValueError(f"EarlyStopping: not its state: best_weights is a {type(weights).__name__}")
         self.best, self.waited, self.best_weights = best, waited, weights
+
+    def require_fitting(self, trainer: "Trainer") -> None:
+        if self.best_weights is not None:
+            trainer.model.fitting_entries(self.best_weights)
 
 
 class Checkpoint(Callback):

@@ -82,6 +82,7 @@ def _apply(trainer: "Trainer", state: dict[str, Any]) -> None:
     trainer.optimizer.load_state_dict(state["optimizer"][1])
     for callback, (_, values) in zip(stateful, saved, strict=True):
         callback.load_state_dict(values)
+        callback.require_fitting(trainer)
     trainer.random.load(state["random"])
     trainer.position.load_state_dict(state["position"], trainer._settings)
     trainer.history = History({str(name): list(values) for name, values in state["history"].items()})

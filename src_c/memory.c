@@ -29,7 +29,7 @@ static atomic_size_t pool_bytes;
 static atomic_size_t used_bytes, peak_bytes;
 static atomic_ptrdiff_t fail_countdown;
 
-void fc_fail_allocation(ptrdiff_t n) { atomic_store(&fail_countdown, n); }
+ptrdiff_t fc_fail_allocation(ptrdiff_t n) { return atomic_exchange(&fail_countdown, n); }
 size_t fc_pool_bytes(void) { return atomic_load(&pool_bytes); }
 size_t fc_used_bytes(void) { return atomic_load(&used_bytes); }
 size_t fc_peak_bytes(void) { return atomic_load(&peak_bytes); }

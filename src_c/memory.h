@@ -22,7 +22,8 @@ size_t fc_used_bytes(void);
 size_t fc_peak_bytes(void);
 void fc_reset_peak_bytes(void);
 
-/* For tests: let the n-th call of fc_alloc from now fail (1 = the next); 0 switches it off. */
-void fc_fail_allocation(ptrdiff_t n);
+/* For tests: let the n-th call of fc_alloc from now fail (1 = the next); 0 switches it off. Gives what was left to count
+   before: above 0 none has failed since. */
+ptrdiff_t fc_fail_allocation(ptrdiff_t n);
 
 #endif

@@ -85,6 +85,7 @@ typedef struct loop {
     ptrdiff_t shares;
     char *memory; /* of each thread: its share, then its scratch */
     size_t stride;
+    share alone; /* where there is no memory for others and the tasks need no scratch: in place of all that */
 } loop;
 
 static share *share_of(const loop *l, ptrdiff_t thread) {
@@ -148,19 +149,28 @@ static void work_through(loop *l, ptrdiff_t thread) {
     atomic_fetch_add_explicit(&l->finished, 1, memory_order_release);
 }
 
-/* A share for each thread that gets work where there are `available`: how many, or 0 if there is no memory. */
+/* A share for each thread that gets work where there are `available`: how many, or 0 if there is no memory. Tasks without scratch
+   always run, on one thread at least: a step of an optimizer, once begun, cannot fail. */
 static ptrdiff_t divide(loop *l, ptrdiff_t tasks, double work, ptrdiff_t available, size_t scratch_bytes) {
-    const ptrdiff_t threads = work < SERIAL_WORK ? 1 : available < tasks ? available : tasks;
-    l->shares = threads;
+    ptrdiff_t threads = work < SERIAL_WORK ? 1 : available < tasks ? available : tasks;
     l->stride = SHARE_ROOM + (scratch_bytes + 127) / 64 * 64;
     l->memory = fc_alloc(l->stride, (size_t)threads);
-    if (!l->memory) return 0;
+    if (!l->memory) {
+        if (scratch_bytes) return 0;
+        l->memory = (char *)&l->alone;
+        threads = 1;
+    }
+    l->shares = threads;
     for (ptrdiff_t t = 0; t < threads; t++) {
         atomic_init(&share_of(l, t)->next, t * tasks / threads);
         share_of(l, t)->end = (t + 1) * tasks / threads;
         share_of(l, t)->emptied = 0;
     }
     return threads;
+}
+
+static void give_back(const loop *l) {
+    if (l->memory != (const char *)&l->alone) fc_free(l->memory);
 }
 
 /* The watcher of this thread's loops, and whether they run nothing. */
@@ -210,7 +220,7 @@ int fc_parallel(ptrdiff_t tasks, double work, size_t scratch_bytes, fc_task *run
         run_watched(&l, tasks, work);
     else if (!skipping)
         run_on(&l, threads);
-    fc_free(l.memory);
+    give_back(&l);
     return atomic_load(&l.stop) ? FC_INTERRUPTED : FC_OK;
 }
 
@@ -227,6 +237,6 @@ int fc_place_tasks(ptrdiff_t tasks, double work, ptrdiff_t threads, const double
         busy[free] += cost[task];
         thread_of[task] = free;
     }
-    fc_free(l.memory);
+    give_back(&l);
     return FC_OK;
 }

@@ -1,8 +1,14 @@
-"""What all tests share: the number of threads is put back after each."""
+"""What all tests share: the number of threads is put back after each, and Ctrl-C arrives."""
+
+import signal
 
 import pytest
 
 import fastconv
+
+# A shell's background job inherits that Ctrl-C is ignored; the tests send it to themselves.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -103,6 +103,8 @@ def forge(path, change):
         lambda t: t["callbacks"][0][1].update(best="x"),
         lambda t: t["callbacks"][0][1].update(waited=None),
         lambda t: t["callbacks"][0][1].update(best_weights=3),
+        # Once refused only when training had ended, which was then lost.
+        lambda t: t["callbacks"][0][1]["best_weights"].pop("0.weight"),
         lambda t: t.update(history=[1]),
         lambda t: t.update(history={"loss": 3}),
         lambda t: t.update(settings=None),

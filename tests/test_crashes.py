@@ -1,6 +1,5 @@
 """Crashes at every call to the system while a file is written, two writers, kill -9, odd targets."""
 
-import errno
 import os
 import stat
 import subprocess
@@ -13,41 +12,11 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from checkpoint_runs import assert_same, assert_same_tree, run, trainer_and_callbacks
+from failing_files import FailingFiles, Killed
 
 from fastconv.callbacks import Checkpoint
 from fastconv.checkpoint import load_checkpoint, save_checkpoint
-from fastconv.formats.atomic import FileLayer, write_atomically
-
-
-class Killed(BaseException):
-    """The process is gone: nothing after it takes effect."""
-
-
-class FailingFiles(FileLayer):
-    """The n-th call fails with `error`; after Killed all later calls do nothing either."""
-
-    def __init__(self, n, error=Killed, half=False):
-        self.left, self.error, self.half, self.dead = n, error, half, False
-
-    def _pass(self, name, *arguments):
-        if self.dead:
-            raise self.error()
-        self.left -= 1
-        if self.left == 0:
-            if self.half and name == "write":
-                descriptor, piece = arguments
-                super().write(descriptor, memoryview(piece)[: len(piece) // 2])
-            elif self.half:
-                result = getattr(super(), name)(*arguments)
-                if name == "create":
-                    os.close(result)
-            self.dead = self.error is Killed
-            raise self.error(errno.ENOSPC, "no space left") if self.error is OSError else self.error()
-        return getattr(super(), name)(*arguments)
-
-
-for _name in ("create", "write", "set_mode", "sync", "replace", "sync_folder", "remove"):
-    setattr(FailingFiles, _name, lambda self, *a, _name=_name: self._pass(_name, *a))
+from fastconv.formats.atomic import write_atomically
 
 
 @pytest.mark.parametrize("half", [False, True])

@@ -1,6 +1,7 @@
 """The tensors of an ONNX file as arrays, and where they lie in other files of its folder.
 It must never look at a size that is stated before it is compared with the bytes that are there."""
 
+import errno
 import math
 import os
 from collections.abc import Iterable
@@ -112,6 +113,16 @@ class Tensors:
             raise FormatError(self.path, where, f"external data in {location!r}", "a file in the folder of this one")
         folder = os.path.realpath(os.path.dirname(os.path.abspath(os.fsdecode(self.path))))
         place = os.path.realpath(os.path.join(folder, location))
-        if os.path.commonpath([folder, place]) != folder or place == folder:
-            raise FormatError(self.path, where, f"external data in {location!r}", "a file in the folder of this one")
+        if os.path.commonpath([folder, place]) != folder or place == folder or not _may_be_there(place):
+            found = f"external data in {location[:200]!r}"
+            raise FormatError(self.path, where, found, "a file in the folder of this one")
         return place
+
+
+def _may_be_there(path: str) -> bool:
+    """Whether a file can have that name: a missing one, or one that may not be read, is for `open` to say."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno not in (errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP)
+    return True

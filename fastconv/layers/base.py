@@ -163,6 +163,13 @@ class Layer:
         strict=False missing and additional names are passed over. With assign=True the arrays themselves take
         the place of the old ones, which spares their memory; nobody else should write into them then.
         """
+        given = self.fitting_entries(state_dict, strict)
+        for name, layer, attribute in self.named_entries():
+            if name in given:
+                _set_entry(layer, attribute, given[name], assign)
+
+    def fitting_entries(self, state_dict: Mapping[str, Any], strict: bool = True) -> dict[str, np.ndarray]:
+        """The arrays that `load_state_dict` would take; its errors, and nothing is changed."""
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"load_state_dict: expected a mapping of arrays, got {type(state_dict).__name__}")
         entries = {name: getattr(layer, attribute) for name, layer, attribute in self.named_entries()}
@@ -181,9 +188,7 @@ class Layer:
                 f"load_state_dict: {type(self).__name__} is unchanged; the state dict does not fit:\n  "
                 + "\n  ".join(problems)
             )
-        for name, layer, attribute in self.named_entries():
-            if name in given:
-                _set_entry(layer, attribute, given[name], assign)
+        return given
 
     def zero_grad(self) -> None:
         """Forget all gradients."""

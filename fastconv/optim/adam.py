@@ -5,8 +5,6 @@ import math
 from collections.abc import Iterable
 from typing import ClassVar
 
-import numpy as np
-
 from ..functional import update
 from ..layers.base import Parameter
 from .base import Group, Optimizer, require_number
@@ -44,11 +42,12 @@ class Adam(Optimizer):
         if not isinstance(betas, (tuple, list)) or len(betas) != 2 or not all(0 <= b < 1 for b in betas):
             raise ValueError(f"{type(self).__name__}: betas must be two numbers, 0 <= beta < 1, got {betas!r}")
 
+    def array_names(self, group: Group) -> tuple[str, ...]:
+        return self.state_names[1 : 4 if group["amsgrad"] else 3]
+
     def update(self, parameter: Parameter, group: Group) -> None:
         state = self.state.setdefault(parameter, {"step": 0})
-        for name in self.state_names[1 : 4 if group["amsgrad"] else 3]:
-            if name not in state:
-                state[name] = np.zeros_like(parameter.data)
+        self.add_arrays(parameter)
         state["step"] += 1
         (beta1, beta2), lr, decay = group["betas"], group["lr"], group["weight_decay"]
         update.adam(

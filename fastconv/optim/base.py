@@ -27,6 +27,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[Group] = []
         self.state: dict[Parameter, dict[str, Any]] = {}
+        self._room: dict[Parameter, dict[str, np.ndarray]] = {}
         items = list(params)
         if not items:
             raise ValueError(f"{type(self).__name__}: params is empty")
@@ -68,7 +69,8 @@ class Optimizer:
             parameter.grad = None
 
     def step(self) -> None:
-        """Change every parameter that has a gradient; ValueError before any change if a gradient is odd."""
+        """Change every parameter that has a gradient; ValueError before any change if a gradient is odd, MemoryError
+        if there is no room for the state."""
         work = [
             (parameter, group)
             for group in self.param_groups
@@ -84,13 +86,30 @@ class Optimizer:
                 )
             if not (data.flags.c_contiguous and data.flags.aligned):
                 parameter.data = np.require(data, requirements=("C", "A", "O"))  # the kernels see runs of numbers
+            parameter.grad = np.require(grad, requirements=("C", "A"))
+        # All memory that the step takes is had before it changes anything: it must not stop in the middle.
+        self._room = {parameter: self._missing_arrays(parameter, group) for parameter, group in work}
         for parameter, group in work:
             self.update(parameter, group)
             parameter.version += 1
 
+    def array_names(self, group: Group) -> tuple[str, ...]:
+        """The arrays of the state that a parameter of this group has after its first step."""
+        return ()
+
+    def _missing_arrays(self, parameter: Parameter, group: Group) -> dict[str, np.ndarray]:
+        present = self.state.get(parameter, {})
+        return {name: np.zeros_like(parameter.data) for name in self.array_names(group) if name not in present}
+
     def update(self, parameter: Parameter, group: Group) -> None:
-        """One step of one parameter."""
+        """One step of one parameter, which needs no memory: `add_arrays` gives it what its state lacks."""
         raise NotImplementedError
+
+    def add_arrays(self, parameter: Parameter) -> bool:
+        """Put the arrays of zeros that the parameter's state lacks for this step there; whether there were any."""
+        missing = self._room.pop(parameter)
+        self.state.setdefault(parameter, {}).update(missing)
+        return bool(missing)
 
     def state_dict(self, *, copy: bool = True) -> dict[str, Any]:
         """{"state": {index: {...}}, "param_groups": [...]}, parameters numbered in order, as PyTorch's."""

@@ -4,8 +4,6 @@ A step must never write into a gradient, nor make a temporary."""
 import math
 from collections.abc import Iterable
 
-import numpy as np
-
 from ..functional import update
 from ..layers.base import Parameter
 from .base import Group, Optimizer, require_number
@@ -47,13 +45,13 @@ class SGD(Optimizer):
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError("SGD: nesterov needs momentum above 0 and dampening 0")
 
+    def array_names(self, group: Group) -> tuple[str, ...]:
+        return self.state_names if group["momentum"] else ()
+
     def update(self, parameter: Parameter, group: Group) -> None:
         velocity, first = None, False
         if group["momentum"]:
-            state = self.state.setdefault(parameter, {})
-            first = "momentum_buffer" not in state
-            if first:
-                state["momentum_buffer"] = np.empty_like(parameter.data)
-            velocity = state["momentum_buffer"]
+            first = self.add_arrays(parameter)
+            velocity = self.state[parameter]["momentum_buffer"]
         settings = {name: group[name] for name in self.defaults}
         update.sgd(parameter.data, parameter.grad, velocity, first=first, **settings)

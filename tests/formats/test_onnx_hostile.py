@@ -226,6 +226,15 @@ def test_weights_outside_of_the_folder(tmp_path, location):
         fastconv.load(path, external_data=True)
 
 
+@pytest.mark.parametrize("location", ["w" * 300, "a.onnx/w", "loop"])
+def test_a_name_that_no_file_can_have_is_a_format_error(tmp_path, location):
+    """The system's own error came through, as if the machine were at fault and not the file."""
+    os.symlink("loop", tmp_path / "loop")
+    path, _ = external(tmp_path, location)
+    with pytest.raises(FormatError, match="in the folder of this one"):
+        fastconv.load(path, external_data=True)
+
+
 def test_wrong_arguments(small):
     with pytest.raises(TypeError, match="weights goes with"):
         fastconv.load(small, weights=small)

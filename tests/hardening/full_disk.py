@@ -15,7 +15,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]
         if os.name != "posix" or subprocess.run(mount, capture_output=True, check=False).returncode:
-            print("skipped: no file system can be mounted here")
+            print("counts: full disk skipped, no file system can be mounted here")
             return
         try:
             path = os.path.join(folder, "c.safetensors")
@@ -31,7 +31,7 @@ def main() -> None:
                 assert (state["a"] == state["n"]).all()
                 assert os.listdir(folder) == ["c.safetensors"], "a temporary file was left behind"
             assert full
-            print(f"{full} checkpoints did not fit; the one before was whole each time")
+            print(f"counts: {full} checkpoints did not fit on a full disk")
         finally:
             subprocess.run(["umount", folder], check=True)
 

@@ -102,7 +102,8 @@ def main(every: int) -> None:
             tried += 1
     if wrong:
         raise SystemExit("\n".join([f"{len(wrong)} of {tried} interrupts were not survived:", *wrong[:40]]))
-    print(f"{tried} interrupts of {counter.seen} lines run, at {len(places)} places: every one resumed, bit for bit")
+    assert tried, "no interrupt was sent"
+    print(f"counts: {tried} of {counter.seen} lines interrupted, at {len(places)} places, each resumed bit for bit")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ def main(kills: int) -> None:
         for name in one:
             np.testing.assert_array_equal(one[name], two[name], err_msg=name)
         assert (whole / "history.csv").read_bytes() == (broken / "history.csv").read_bytes()
-    print(f"{survived} kills survived; the same weights and history, bit for bit")
+    assert survived, "every training ended before its kill"
+    print(f"counts: {survived} kills survived, the same weights and history bit for bit")
 
 
 if __name__ == "__main__":

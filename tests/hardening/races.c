@@ -106,6 +106,6 @@ int main(int count, char **arguments) {
         pthread_join(threads[t], &done);
         calls += (long)done;
     }
-    printf("%ld calls of kernels from %d threads, each on several more: no race\n", calls, CALLERS);
+    printf("counts: %ld calls of kernels from %d threads, no race, a planted one found\n", calls, CALLERS);
     return 0;
 }
