@@ -14,7 +14,8 @@ from .distributed.data_parallel import DataParallel, nothing_like, scaled
 from .formats.atomic import FileLayer
 from .formats.files import PathType
 from .interrupts import InterruptGuard
-from .layers.base import Layer, Parameter
+from .layers.base import Layer
+from .layers.parameter import Parameter
 from .optim import Optimizer
 from .progress import epoch_progress
 from .resuming import resume_from, state_of

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..layers.base import Parameter
+from ..layers.parameter import Parameter
 from .communicator import Communicator, Request
 
 # Small enough that the first is under way early, large enough that the start of a message does not count.

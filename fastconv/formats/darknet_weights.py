@@ -8,10 +8,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..layers.base import Layer, Parameter
+from ..layers.base import Layer
 from ..layers.conv import Conv2d
 from ..layers.linear import Linear
 from ..layers.norm import BatchNorm1d, BatchNorm2d
+from ..layers.parameter import Parameter
 from .atomic import write_atomically
 from .errors import FormatError
 from .files import PathType, open_regular, read_exactly

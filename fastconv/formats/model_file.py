@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..data.preprocess import Preprocess
-from ..layers.base import Layer, Parameter
+from ..layers.base import Layer
 from ..layers.initial import placeholders
+from ..layers.parameter import Parameter
 from ..layers.table import from_description, to_description
 from .errors import FormatError
 from .files import PathType

@@ -2,7 +2,7 @@
 Nothing here reaches a kernel but through fastconv.functional."""
 
 from .activation import Identity, LeakyReLU, LogSoftmax, ReLU, ReLU6, Sigmoid, SiLU, Softmax, Tanh
-from .base import Layer, Parameter
+from .base import Layer
 from .containers import Concat, Residual, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .curves import ELU, Hardsigmoid, Hardswish, Hardtanh, PReLU, Softplus, Threshold
@@ -12,6 +12,7 @@ from .join import Add, Cat, Constant, Div, Join, MatMul, Mul, Sub
 from .linear import Linear
 from .lp_pool import LpPool
 from .norm import BatchNorm1d, BatchNorm2d, BatchNorm3d, LocalResponseNorm
+from .parameter import Parameter
 from .pool import (
     AdaptiveAvgPool2d,
     AdaptiveMaxPool2d,

@@ -1,4 +1,4 @@
-"""Layer and Parameter: what every layer can do, and how weights are named, counted, saved and loaded.
+"""Layer: what every layer can do, and how weights are named, counted, saved and loaded.
 A layer must never keep anything of a call on itself: what the gradient needs lives in the closure `back`."""
 
 from collections.abc import Callable, Iterator, Mapping
@@ -6,51 +6,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from .parameter import Parameter
+
 if TYPE_CHECKING:
     from ..data.preprocess import Preprocess
 
 Back = Callable[..., np.ndarray | None]
-
-
-class Parameter:
-    """Weights `data` that training changes, and their gradient `grad` (None: nothing was added yet).
-
-    Where `requires_grad` is False gradients are neither computed nor added. `version` counts the changes of
-    `data` in place, so that a gradient is never taken with weights other than those of the forward pass. Where
-    `receiver` is set it is called with what layers add, in place of adding it: for sums over several processes.
-    """
-
-    __slots__ = ("data", "grad", "receiver", "requires_grad", "version")
-
-    def __init__(self, data: np.ndarray, requires_grad: bool = True) -> None:
-        self.data = data
-        self.grad: np.ndarray | None = None
-        self.receiver: Callable[[np.ndarray], None] | None = None
-        self.requires_grad = requires_grad
-        self.version = 0
-
-    def __repr__(self) -> str:
-        return f"Parameter(shape={self.data.shape}, dtype={self.data.dtype})"
-
-    def add_gradient(self, gradient: np.ndarray | None) -> None:
-        """Add `gradient`, a new array which then belongs to the parameter; None adds nothing."""
-        if gradient is None or not self.requires_grad:
-            return
-        if self.receiver is not None:
-            self.receiver(gradient)
-        elif self.grad is None:
-            self.grad = gradient
-        else:
-            self.grad += gradient
-
-    def require_version(self, version: int) -> np.ndarray:
-        """`data`, if it is still what it was at `version`; RuntimeError otherwise."""
-        if version != self.version:
-            raise RuntimeError(
-                "back: the weights were changed after forward, so this gradient would be wrong; "
-                "call back before the optimizer's step, or run forward again"
-            )
-        return self.data
 
 
 class Layer:
@@ -238,6 +199,15 @@ class Layer:
         Only convolutions and fully connected layers are counted, as in the papers' tables; containers give 0.
         """
         return 0
+
+    def pack(self, *shapes: tuple[int, ...]) -> Self:
+        """Prepare the weights of all convolutions inside for inference on inputs of these shapes, batch included:
+        `layer(x)` uses them until a weight changes (`Parameter.version`). They take up to 5 times its memory. Without
+        shapes, forget them. Returns the layer; ValueError where such inputs do not fit."""
+        from .packed import pack
+
+        pack(self, shapes)
+        return self
 
     def summary(self, *shapes: tuple[int, ...]) -> None:
         """Print all layers with their parameters, and for x of these shapes, batch included, their results' and

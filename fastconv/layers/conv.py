@@ -9,8 +9,10 @@ import numpy as np
 
 from .. import functional as F
 from . import _arguments as read
-from .base import Back, Layer, Parameter
+from .base import Back, Layer
 from .initial import uniform
+from .packed import Packed
+from .parameter import Parameter
 
 
 class _Convolution(Layer):
@@ -20,6 +22,7 @@ class _Convolution(Layer):
     axes: ClassVar[int]
     operation: ClassVar[Callable[..., np.ndarray]]
     gradients: ClassVar[Callable[..., tuple]]
+    packed: Packed | None = None  # by `pack`
 
     def _set(
         self, in_channels: Any, out_channels: Any, kernel_size: Any, stride: Any, dilation: Any, groups: Any
@@ -43,13 +46,15 @@ class _Convolution(Layer):
         wanted = read.flag(type(self).__name__, "bias", bias)
         self.bias = Parameter(uniform((self.out_channels,), fan_in, generator)) if wanted else None
 
-    def _geometry(self) -> dict[str, Any]:
+    def geometry(self) -> dict[str, Any]:
+        """Stride, padding, dilation and groups, as `operation` takes them."""
         names = ("stride", "padding", "dilation", "groups")
         return {name: getattr(self, name) for name in names}
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         bias = None if self.bias is None else self.bias.data
-        return type(self).operation(x, self.weight.data, bias, **self._geometry())
+        weight = self.weight.data if self.packed is None else self.packed.of(self.weight)
+        return type(self).operation(x, weight, bias, **self.geometry())
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, Back]:
         weight, bias, version = self.weight, self.bias, self.weight.version
@@ -59,7 +64,7 @@ class _Convolution(Layer):
             if not any(needs):
                 return None
             data = weight.require_version(version)
-            dx, dweight, dbias = type(self).gradients(dy, x, data, **self._geometry(), needs=needs)
+            dx, dweight, dbias = type(self).gradients(dy, x, data, **self.geometry(), needs=needs)
             weight.add_gradient(dweight)
             if bias is not None:
                 bias.add_gradient(dbias)
@@ -189,8 +194,9 @@ class _ConvTranspose(_Convolution):
                 )
         self._set_weights(self.in_channels, self.out_channels, bias, generator)
 
-    def _geometry(self) -> dict[str, Any]:
-        return super()._geometry() | {"output_padding": self.output_padding}
+    def geometry(self) -> dict[str, Any]:
+        """Stride, padding, dilation and groups, as `operation` takes them."""
+        return super().geometry() | {"output_padding": self.output_padding}
 
     def flops(self, inputs: tuple[tuple[int, ...], ...], output: tuple[int, ...]) -> int:
         return 2 * math.prod(inputs[0]) * (self.weight.data.size // self.in_channels)
@@ -215,3 +221,7 @@ class ConvTranspose3d(_ConvTranspose):
     axes = 3
     operation = staticmethod(F.conv_transpose3d)
     gradients = staticmethod(F.conv_transpose3d_backward)
+
+
+# The layers whose weights `Layer.pack` prepares.
+PACKS = (Conv1d, Conv2d, Conv3d)

@@ -5,8 +5,9 @@ activation.py."""
 import numpy as np
 
 from . import _arguments as read
-from .base import Back, Layer, Parameter
+from .base import Back, Layer
 from .initial import filled
+from .parameter import Parameter
 
 
 class Curve(Layer):

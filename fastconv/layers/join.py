@@ -5,8 +5,9 @@ import numpy as np
 
 from .. import functional as F
 from . import _arguments as read
-from .base import Back, Layer, Parameter
+from .base import Back, Layer
 from .initial import filled
+from .parameter import Parameter
 
 
 class Join(Layer):

@@ -8,8 +8,9 @@ import numpy as np
 from .. import functional as F
 from . import _arguments as read
 from ._synchronised import finish_gradient, normalise, over_ranks
-from .base import Back, Layer, Parameter
+from .base import Back, Layer
 from .initial import filled
+from .parameter import Parameter
 
 
 class _BatchNorm(Layer):

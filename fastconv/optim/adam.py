@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from ..functional import update
-from ..layers.base import Parameter
+from ..layers.parameter import Parameter
 from .base import Group, Optimizer, require_number
 
 

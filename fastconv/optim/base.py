@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..layers.base import Parameter
+from ..layers.parameter import Parameter
 
 Group = dict[str, Any]
 

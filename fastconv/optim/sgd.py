@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable
 
 from ..functional import update
-from ..layers.base import Parameter
+from ..layers.parameter import Parameter
 from .base import Group, Optimizer, require_number
 
 
