@@ -1,6 +1,6 @@
 """A guard against slow code that no noise disturbs: the innermost loops of the micro-kernel, disassembled, must hold
 exactly their multiply-adds and must not touch the stack. One changed line can make a compiler keep the sums in memory,
-at a fifth of the speed."""
+at a fifth of the speed. What GCC and clang build must pass alike."""
 
 import platform
 import re
@@ -48,27 +48,39 @@ def register(target):
     return "zmm" if target == "avx512" else "ymm"
 
 
+def on_the_stack(code, loop):
+    """The instructions of a loop that touch the stack. %rbp is any register unless the function points it at the stack."""
+    frame = any(re.match(r"(mov|lea)\s+\S*%rsp\)?,%rbp$", text) for _, text in code)
+    return [text for text in loop if "%rsp" in text or (frame and "%rbp" in text)]
+
+
 def loop_of(functions, kernel, target, dtype):
-    """The innermost loop of a kernel as a target has it, and how many multiply-adds of that target it holds."""
+    """The innermost loop of a kernel as a target has it, how many multiply-adds of that target it holds, and what in it
+    touches the stack."""
     other = "ymm" if target == "avx512" else "zmm"
     copies = [code for code in functions[f"{kernel}_{dtype}"] if any(register(target) in text for _, text in code)]
     copies = [code for code in copies if not any(other == "zmm" and "zmm" in text for _, text in code)]
     assert len(copies) == 1, f"{kernel}_{dtype} of {target}: {len(copies)} candidates"
     loop = innermost_loop(copies[0])
     suffix = "ps" if dtype == "f32" else "pd"
-    return loop, sum(bool(re.match(rf"vfmadd\d+{suffix}.*{register(target)}", text)) for text in loop)
+    fused = sum(bool(re.match(rf"vfmadd\d+{suffix}.*{register(target)}", text)) for text in loop)
+    return loop, fused, on_the_stack(copies[0], loop)
 
 
 @pytest.mark.parametrize("vectors", [1, 2, 3])
+@pytest.mark.parametrize("kernel", ["tile", "half_tile", "tile_taking"])
 @pytest.mark.parametrize("dtype", ["f32", "f64"])
 @pytest.mark.parametrize("target", TILES)
-def test_the_micro_kernel_stays_in_registers(functions, target, dtype, vectors):
-    loop, fused = loop_of(functions, f"tile_{vectors}", target, dtype)
-    filters, _ = TILES[target]
+def test_the_micro_kernel_stays_in_registers(functions, target, dtype, kernel, vectors):
+    loop, fused, stack = loop_of(functions, f"{kernel}_{vectors}", target, dtype)
+    filters = TILES[target][0] // (2 if kernel == "half_tile" else 1)
     assert fused == filters * vectors, "\n".join(loop)
-    assert not [text for text in loop if "%rsp" in text or "%rbp" in text], "\n".join(loop)
+    assert not stack, "\n".join(loop)
     # broadcasts, loads, two fetches ahead, and the counting of a pointer for every three filters
-    assert len(loop) <= filters * vectors + filters + vectors + 12, "\n".join(loop)
+    most = filters * vectors + filters + vectors + 12
+    if kernel == "tile_taking":  # a store and a fetch a vector instead of one fetch, and where they go
+        most += 2 * vectors + 2
+    assert len(loop) <= most, "\n".join(loop)
 
 
 @pytest.mark.parametrize("columns", [1, 2, 3, 6])
@@ -77,8 +89,8 @@ def test_the_micro_kernel_stays_in_registers(functions, target, dtype, vectors):
 def test_the_inner_products_stay_in_registers(functions, target, dtype, columns):
     if columns > TILES[target][1] and target == "avx2":
         pytest.skip("16 registers hold three columns")
-    loop, fused = loop_of(functions, f"dot_{columns}", target, dtype)
+    loop, fused, stack = loop_of(functions, f"dot_{columns}", target, dtype)
     assert fused == 4 * columns, "\n".join(loop)
-    assert not [text for text in loop if re.search(r"\(%r[sb]p\)", text)], "\n".join(loop)
+    assert not stack, "\n".join(loop)
     # loads and the counting
     assert len(loop) <= 4 * columns + 4 + columns + 5, "\n".join(loop)

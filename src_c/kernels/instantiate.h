@@ -12,8 +12,18 @@
 #define JOIN_(a, b) a##_##b
 #define JOIN(a, b) JOIN_(a, b)
 #define PRAGMA(x) _Pragma(#x)
+/* UNROLL: all turns of the loop that follows, whose number is a literal and at most n. For clang it is not n: where n is larger than the
+   number of turns, clang unrolls after it has decided what stays in registers, and arrays of sums lie in memory.
+   SEPARATE: what is known of pointer p is forgotten. Clang would address memory that several pointers walk through by one of them and as
+   many distances, which then lack registers or take an addition each; GCC does not. */
+#if defined(__clang__)
+#define UNROLL(n) PRAGMA(clang loop unroll(full))
+#define SEPARATE(p) __asm__("" : "+r"(p))
+#else
 #define UNROLL_(n) PRAGMA(GCC unroll n)
 #define UNROLL(n) UNROLL_(n)
+#define SEPARATE(p) ((void)(p))
+#endif
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
 

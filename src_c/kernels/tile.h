@@ -75,10 +75,12 @@ INLINE void NAME(tile_of)(const int rows, const int vectors, const int taking, p
         if (vectors > 1) x[1] = NAME(vload)(b1 + *off);
         if (vectors > 2) x[2] = NAME(vload)(b2 + *off);
         if (taking) {
+            const T *ahead = b0 + off[TILE_AHEAD];
+            SEPARATE(ahead);
             UNROLL(3)
             for (int v = 0; v < vectors; v++) {
                 NAME(vstore)(taken + v * VL, x[v]);
-                __builtin_prefetch(b0 + off[TILE_AHEAD] + v * VL, 0, 3);
+                __builtin_prefetch(ahead + v * VL, 0, 3);
             }
             taken += vectors * VL;
         }
@@ -93,6 +95,11 @@ INLINE void NAME(tile_of)(const int rows, const int vectors, const int taking, p
         a6 += a_step;
         next_a += TILE_M;
         next_b += 64;
+        SEPARATE(a0);
+        if (rows > 3) SEPARATE(a3);
+        if (rows > 6) SEPARATE(a6);
+        SEPARATE(off);
+        SEPARATE(next_a);
     }
     if (end->partial) {
         const T *partial = end->partial;
@@ -228,8 +235,8 @@ INLINE void NAME(tile_columns_of)(const int few, ptrdiff_t count, const T *restr
     }
     for (ptrdiff_t j = 0; j < count; j += VL) {
         const MASK mask = NAME(mask_range)(0, count - j);
-        UNROLL(2)
-        for (int l = 0; l < few; l++) x[l] = NAME(vload_masked)(column + l * COLUMN_PITCH + j, mask);
+        x[0] = NAME(vload_masked)(column + j, mask);
+        if (few > 1) x[1] = NAME(vload_masked)(column + COLUMN_PITCH + j, mask);
         UNROLL(8)
         for (int m = 0; m < TILE_M; m++) {
             const V w = NAME(vload_masked)(a + m * a_row + j, mask);
