@@ -43,40 +43,6 @@ static void NAME(forward_window)(const fc_conv *s, ptrdiff_t *taps, window *w) {
     }
 }
 
-/* One phase of the gradient to the input: the input positions phase, phase + stride, ... on each axis. Input position i receives
-   from output position p through tap r where p * stride - pad + r * dilation = i; with i = phase + stride * j that is
-   p = j + (phase + pad - r * dilation) / stride for the taps r where the division is exact: a window of step 1 over dy. */
-static void NAME(input_window)(const fc_conv *s, const ptrdiff_t *phase, ptrdiff_t *taps, window *w) {
-    const ptrdiff_t *k = s->kernel, all = k[0] * k[1] * k[2];
-    *w = (window){.n = s->n, .groups = s->g, .c = s->k / s->g, .k = s->c / s->g, .tap = taps};
-    NAME(strides)(s->k, s->out, s->channels_last, &w->x_n, &w->x_c, w->x_s);
-    NAME(strides)(s->c, s->in, s->channels_last, &w->y_n, &w->y_c, w->y_s);
-    w->w_k = all;
-    w->w_c = all * w->k;
-    w->w_g = w->w_c * w->c;
-    for (int a = 0; a < 3; a++) {
-        w->in[a] = s->out[a];
-        w->out[a] = (s->in[a] - phase[a] + s->stride[a] - 1) / s->stride[a];
-        w->step[a] = 1;
-        w->y_s[a] *= s->stride[a];
-    }
-    ptrdiff_t *tap = taps, *w_tap = taps + 3 * all;
-    w->w_tap = w_tap;
-    for (ptrdiff_t t = 0; t < all; t++) {
-        const ptrdiff_t at[3] = {t / (k[1] * k[2]), t / k[2] % k[1], t % k[2]};
-        int exact = 1;
-        for (int a = 0; a < 3; a++) {
-            const ptrdiff_t from = phase[a] + s->pad[a] - at[a] * s->dilation[a];
-            exact &= from % s->stride[a] == 0;
-            tap[a] = from / s->stride[a];
-        }
-        if (exact) {
-            w_tap[w->taps++] = t;
-            tap += 3;
-        }
-    }
-}
-
 /* ---- the choice of algorithm */
 
 /* What an algorithm costs, in multiply-adds of one vector: those of the products themselves, and what the costs table of the target
@@ -213,41 +179,6 @@ static int NAME(conv_forward)(const fc_conv *s, const void *x, const void *weigh
     if (end && end->x_image) w.x_n = end->x_image;
     if (end && end->y_image) w.y_n = end->y_image;
     const int status = NAME(run_window)(&w, s->algorithm, x, weight, packed, end, y);
-    fc_free(taps);
-    return status;
-}
-
-/* Input positions that no tap reaches (a stride larger than the kernel leaves gaps): zero, or a transposed convolution's bias. */
-static void NAME(fill_input)(const fc_conv *s, const T *bias, T *dx) {
-    const ptrdiff_t pixels = s->in[0] * s->in[1] * s->in[2], planes = s->n * s->c;
-    if (!bias)
-        memset(dx, 0, (size_t)(planes * pixels) * sizeof(T));
-    else if (s->channels_last)
-        for (ptrdiff_t p = 0; p < s->n * pixels; p++) memcpy(dx + p * s->c, bias, (size_t)s->c * sizeof(T));
-    else
-        for (ptrdiff_t p = 0; p < planes; p++)
-            for (ptrdiff_t i = 0; i < pixels; i++) dx[p * pixels + i] = bias[p % s->c];
-}
-
-static int NAME(conv_grad_input)(const fc_conv *s, const void *dy, const void *weight, const void *bias, void *dx) {
-    const window channels = {.groups = s->g, .c = s->k / s->g, .k = s->c / s->g};
-    if (NAME(is_depthwise)(&channels) && NAME(spreads)(s)) return NAME(plane_spread)(s, dy, weight, bias, dx);
-    ptrdiff_t *taps = NAME(alloc_taps)(s), phase[3];
-    int status = taps ? FC_OK : FC_NO_MEMORY, gaps = 0;
-    const fc_epilogue end = {.bias = bias};
-    for (int a = 0; a < 3; a++) gaps |= s->stride[a] > 1 && (s->stride[a] > s->kernel[a] || s->dilation[a] > 1);
-    if (gaps) NAME(fill_input)(s, bias, dx);
-    for (phase[0] = 0; phase[0] < smaller(s->stride[0], s->in[0]) && status == FC_OK; phase[0]++)
-        for (phase[1] = 0; phase[1] < smaller(s->stride[1], s->in[1]) && status == FC_OK; phase[1]++)
-            for (phase[2] = 0; phase[2] < smaller(s->stride[2], s->in[2]) && status == FC_OK; phase[2]++) {
-                window w;
-                NAME(input_window)(s, phase, taps, &w);
-                if (gaps && w.taps == 0) continue;
-                const ptrdiff_t *stride = s->stride;
-                T *to = (T *)dx + phase[0] * (w.y_s[0] / stride[0]) + phase[1] * (w.y_s[1] / stride[1]) +
-                        phase[2] * (w.y_s[2] / stride[2]);
-                status = NAME(run_window)(&w, s->algorithm, dy, weight, NULL, &end, to);
-            }
     fc_free(taps);
     return status;
 }

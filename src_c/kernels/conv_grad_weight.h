@@ -36,10 +36,11 @@ typedef struct {
     ptrdiff_t blocks; /* blocks of VL channels a group */
     ptrdiff_t sets; /* of TILE_V vectors a plane */
     ptrdiff_t tiles; /* of TILE_M filters a group */
-    ptrdiff_t pieces; /* into which they are cut where one chunk is all there is */
+    ptrdiff_t pieces; /* into which they are cut, each with a task of its own for every set */
     ptrdiff_t size; /* elements of one part's sums */
     ptrdiff_t parts; /* of the batch, each summed privately; 1: all threads share each chunk */
     T *sums;
+    int in_place; /* whole tiles of a single tap's weight are the sums themselves */
     /* bands: runs of output rows of one image and depth */
     ptrdiff_t band_rows, bands_a_plane, bands, bands_a_chunk;
     ptrdiff_t width, plane, volume; /* of a band's input in the blocked layout, in vectors */
@@ -110,7 +111,7 @@ static void NAME(pack_part)(const NAME(grad_weight_job) *job, const NAME(chunk) 
         NAME(pack_block)(job, chunk, rest / job->blocks, rest % job->blocks);
 }
 
-/* ---- summing over a chunk: one set of TILE_V columns of one plane against every tile of filters */
+/* ---- summing over a chunk: one set of TILE_V columns of one plane against tiles of filters */
 
 /* Where the vector of a column starts. */
 static const T *NAME(column_start)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t plane,
@@ -124,19 +125,22 @@ static const T *NAME(column_start)(const NAME(grad_weight_job) *job, const NAME(
 }
 
 static void NAME(sum_set)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t plane, ptrdiff_t set,
-                          int first, T *sums) {
+                          ptrdiff_t tile0, ptrdiff_t tile1, int first, T *sums) {
+    const window *w = job->w;
     const ptrdiff_t v0 = set * TILE_V, vectors = smaller(TILE_V, job->columns - v0);
+    const ptrdiff_t row = job->in_place ? w->w_k : TILE_LANES;
     const T *b[TILE_V];
     for (ptrdiff_t v = 0; v < TILE_V; v++)
         b[v] = NAME(column_start)(job, chunk, plane, smaller(v0 + v, job->columns - 1));
     for (ptrdiff_t p = 0; p < chunk->pixels; p += NAME(RUN))
-        for (ptrdiff_t tile = 0; tile < job->tiles; tile++) {
-            T *to = sums + ((plane * job->tiles + tile) * job->sets + set) * TILE_M * TILE_LANES;
+        for (ptrdiff_t tile = tile0; tile < tile1; tile++) {
+            T *to = job->in_place ? job->dw + plane * w->w_g + tile * TILE_M * w->w_k + set * TILE_LANES
+                                  : sums + ((plane * job->tiles + tile) * job->sets + set) * TILE_M * TILE_LANES;
             const T *a = chunk->packed + ((plane * job->tiles + tile) * job->room + p) * TILE_M;
             const NAME(tile_end) end = {.c = to,
-                                        .row = TILE_LANES,
+                                        .row = row,
                                         .partial = first && p == 0 ? NULL : to,
-                                        .partial_row = TILE_LANES,
+                                        .partial_row = row,
                                         .next_a = a + job->room * TILE_M,
                                         .next_b = b[0]};
             NAME(tile)[vectors](smaller(NAME(RUN), chunk->pixels - p), a, 1, TILE_M, b, chunk->off + p, &end);
@@ -201,8 +205,13 @@ static void NAME(choose_columns)(NAME(grad_weight_job) *job) {
     job->size = job->planes * job->tiles * job->sets * TILE_M * TILE_LANES;
 }
 
+/* Whether a single chunk is all there is, by winograd. */
+static int NAME(at_once)(const NAME(grad_weight_job) *job) {
+    return job->layout == NAME(WINOGRAD) &&job->parts == 1 && job->bands <= job->bands_a_chunk;
+}
+
 static void NAME(plan_grad_weight)(NAME(grad_weight_job) *job) {
-    enum { CHUNK_BYTES = 1 << 19, PARTS = 32, PARTS_BYTES = 16 << 20, TOGETHER = 8 };
+    enum { CHUNK_BYTES = 1 << 19, PARTS = 32, PARTS_BYTES = 16 << 20, TASKS = 32, TOGETHER = 8 };
     const window *w = &job->grid;
     NAME(choose_columns)(job);
     /* Private sums pay while they are few next to the pixels each part sums. */
@@ -236,6 +245,8 @@ static void NAME(plan_grad_weight)(NAME(grad_weight_job) *job) {
     job->plane = ((job->band_rows - 1) * w->step[1] + job->e.span[1]) * job->width;
     job->volume = job->plane * job->e.span[0];
     job->room = job->bands_a_chunk * job->band_rows * w->out[2];
+    if (!NAME(at_once)(job)) job->pieces = smaller(job->tiles, divide_up(TASKS, job->planes * job->sets));
+    job->in_place = job->parts == 1 && w->taps == 1 && w->k % TILE_M == 0 && w->c % VL == 0;
 }
 
 /* Bytes of a chunk's arrays; where `at` is given they are laid out there. */
@@ -275,7 +286,8 @@ static void NAME(grad_weight_part_task)(void *context, ptrdiff_t part, void *scr
         NAME(place_chunk)(job, &chunk, band, stop);
         for (ptrdiff_t i = 0; i < NAME(pack_jobs)(job); i++) NAME(pack_part)(job, &chunk, i, chunk.bench);
         for (ptrdiff_t i = 0; i < job->planes * job->sets; i++)
-            NAME(sum_set)(job, &chunk, i / job->sets, i % job->sets, band == start, job->sums + part * job->size);
+            NAME(sum_set)(job, &chunk, i / job->sets, i % job->sets, 0, job->tiles, band == start,
+                          job->sums + part * job->size);
     }
 }
 
@@ -294,13 +306,11 @@ static void NAME(shared_pack_task)(void *context, ptrdiff_t task, void *scratch)
 
 static void NAME(shared_sum_task)(void *context, ptrdiff_t task, void *scratch) {
     const NAME(shared_chunk) *shared = context;
-    const ptrdiff_t sets = shared->job->sets;
+    const NAME(grad_weight_job) *job = shared->job;
+    const ptrdiff_t piece = task % job->pieces, set = task / job->pieces % job->sets;
     (void)scratch;
-    NAME(sum_set)(shared->job, &shared->chunk, task / sets, task % sets, shared->first, shared->job->sums);
-}
-
-static int NAME(at_once)(const NAME(grad_weight_job) *job) {
-    return job->layout == NAME(WINOGRAD) &&job->parts == 1 && job->bands <= job->bands_a_chunk;
+    NAME(sum_set)(job, &shared->chunk, task / job->pieces / job->sets, set, piece * job->tiles / job->pieces,
+                  (piece + 1) * job->tiles / job->pieces, shared->first, job->sums);
 }
 
 /* Winograd in a single chunk: a task is a few tiles of filters with a set of columns at every point, whose sums go from the cache into
@@ -359,7 +369,7 @@ static int NAME(grad_weight_shared)(const NAME(grad_weight_job) *job) {
                             (size_t)divide_up(job->tiles, job->pieces) * WINO_POINTS * TILE_M * TILE_LANES * sizeof(T),
                             NAME(shared_only_task), &shared);
         else
-            status = fc_parallel(job->planes * job->sets, work, 0, NAME(shared_sum_task), &shared);
+            status = fc_parallel(job->planes * job->sets * job->pieces, work, 0, NAME(shared_sum_task), &shared);
         shared.first = 0;
     }
     fc_free(memory);
@@ -396,7 +406,7 @@ static int NAME(grad_weight_pass)(const window *w, const NAME(taps_3x3) *taps, c
     if (!taps && NAME(choose_rows)(w)) return NAME(rows_grad_weight)(w, dy, x, dw);
     NAME(grad_weight_job) job = {.w = w, .taps = taps, .x = x, .dy = dy, .dw = dw, .not_finite = &not_finite};
     NAME(plan_grad_weight)(&job);
-    if (!NAME(at_once)(&job)) {
+    if (!NAME(at_once)(&job) && !job.in_place) {
         job.sums = fc_alloc((size_t)job.parts * sizeof(T), (size_t)job.size);
         if (!job.sums) return FC_NO_MEMORY;
     }
@@ -412,7 +422,8 @@ static int NAME(grad_weight_pass)(const window *w, const NAME(taps_3x3) *taps, c
 }
 
 /* In passes over ranges of groups, or of one group's filters. */
-static int NAME(dense_grad_weight)(const window *w, const NAME(taps_3x3) *taps, const T *dy, const T *x, T *dw) {
+static int NAME(dense_grad_weight)(const window *whole, const NAME(taps_3x3) *taps, const T *dy, const T *x, T *dw) {
+    const window row = window_in_one_row(whole), *w = &row;
     const ptrdiff_t k = NAME(filters_a_pass)(w, taps != NULL);
     const ptrdiff_t groups = k < w->k ? 1 : larger(1, NAME(SUMS_BYTES) / NAME(sums_bytes)(w, taps != NULL));
     window part = *w;

@@ -12,13 +12,14 @@ static void NAME(pack_dy)(const NAME(grad_weight_job) *job, const NAME(chunk) *c
             const T *from = job->dy + n * w->y_n + (g * w->k + k0) * w->y_c + depth * w->y_s[0] + (row + h) * w->y_s[1];
             ptrdiff_t q = 0;
             if (w->y_s[2] == 1 && rows == TILE_M)
-                for (; q + VL <= w->out[2]; q += VL, to += VL * TILE_M) {
+                for (ptrdiff_t room; q < w->out[2]; q += room, to += room * TILE_M) {
+                    room = smaller(VL, w->out[2] - q);
+                    const MASK first = NAME(mask_range)(0, room);
                     V r[TILE_M];
                     UNROLL(8)
-                    for (int m = 0; m < TILE_M; m++) r[m] = NAME(vload)(from + m * w->y_c + q);
+                    for (int m = 0; m < TILE_M; m++) r[m] = NAME(vload_masked)(from + m * w->y_c + q, first);
                     NAME(vtranspose)(TILE_M, r);
-                    UNROLL(8)
-                    for (int m = 0; m < TILE_M; m++) NAME(vstore)(to + m * VL, r[m]);
+                    memcpy(to, r, (size_t)(room * TILE_M) * sizeof(T));
                 }
             if (w->y_c == 1 && rows == TILE_M)
                 for (; q < w->out[2]; q++, to += TILE_M) memcpy(to, from + q * w->y_s[2], TILE_M * sizeof(T));

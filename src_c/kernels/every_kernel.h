@@ -52,6 +52,7 @@
 #undef WINO_OUT
 #undef WINO_STEP
 #include "conv.h"
+#include "conv_grad_input.h"
 #include "linear.h"
 #include "reduce.h"
 #include "peak.h"
