@@ -54,12 +54,17 @@ static void NAME(pack_phases_task)(void *context, ptrdiff_t task, void *scratch)
     const NAME(phases_job) *job = context;
     const window *w = &job->w;
     const ptrdiff_t tiles = divide_up(w->k, TILE_M), k0 = task % tiles * TILE_M;
-    const T *weight = job->weight + task / tiles * w->w_g;
+    const T *from = job->weight + task / tiles * w->w_g + k0 * w->w_k;
     T *of_taps = scratch;
-    for (ptrdiff_t c = 0; c < w->c; c++) {
-        const T *ahead = weight + smaller(c + AHEAD, w->c - 1) * w->w_c + k0 * w->w_k;
-        for (ptrdiff_t i = 0; i < TILE_M * w->taps; i += 64 / (ptrdiff_t)sizeof(T)) __builtin_prefetch(ahead + i);
-        NAME(pack_rows)(w, weight, k0, c, 1, of_taps);
+    for (ptrdiff_t c = 0; c < w->c; c++, from += w->w_c) {
+        for (ptrdiff_t i = 0; i < TILE_M * w->taps; i += 64 / (ptrdiff_t)sizeof(T))
+            __builtin_prefetch(from + AHEAD * w->w_c + i);
+        for (ptrdiff_t t = 0; t < w->taps; t += VL) {
+            V r[TILE_M];
+            NAME(turn_filters)(from + t, w->w_k, smaller(TILE_M, w->k - k0), smaller(VL, w->taps - t), r);
+            UNROLL(8)
+            for (int m = 0; m < TILE_M; m++) NAME(vstore)(of_taps + t * TILE_M + m * VL, r[m]);
+        }
         for (ptrdiff_t t = 0; t < w->taps; t++) {
             const NAME(tap_place) *place = job->places + t;
             T *to = job->packed + place->at + (task * w->c + c) * place->step;
@@ -98,7 +103,7 @@ static int NAME(pack_phases)(const fc_conv *s, const T *weight, ptrdiff_t *taps,
     job.packed = *packed = fc_alloc((size_t)base, sizeof(T));
     job.places = places;
     if (!*packed) return FC_NO_MEMORY;
-    return fc_parallel(w->groups * divide_up(w->k, TILE_M), (double)base, (size_t)all * TILE_M * sizeof(T),
+    return fc_parallel(w->groups * divide_up(w->k, TILE_M), (double)base, (size_t)(all + VL) * TILE_M * sizeof(T),
                        NAME(pack_phases_task), &job);
 }
 

@@ -25,6 +25,14 @@ static int NAME(taps_in_order)(const window *w) {
     return 1;
 }
 
+/* `room` neighbours of each of TILE_M filters `w_k` apart, of which `filters` are real: [neighbour][TILE_M]. */
+INLINE void NAME(turn_filters)(const T *from, ptrdiff_t w_k, ptrdiff_t filters, ptrdiff_t room, V *r) {
+    const MASK first = NAME(mask_range)(0, room);
+    UNROLL(8)
+    for (int m = 0; m < TILE_M; m++) r[m] = m < filters ? NAME(vload_masked)(from + m * w_k, first) : NAME(vzero)();
+    NAME(vtranspose)(TILE_M, r);
+}
+
 /* The weights of TILE_M filters from k0 on, channels c0 .. c0+count-1: [channel][tap][TILE_M], zeros past the last filter. Rows of
    the weight are transposed a block of vectors at a time. */
 static void NAME(pack_rows)(const window *w, const T *weight, ptrdiff_t k0, ptrdiff_t c0, ptrdiff_t count, T *to) {
@@ -34,12 +42,8 @@ static void NAME(pack_rows)(const window *w, const T *weight, ptrdiff_t k0, ptrd
         const T *from = weight + k0 * w->w_k + (c0 + row) * w->w_c;
         for (ptrdiff_t j = 0; j < length; j += VL) {
             const ptrdiff_t room = smaller(VL, length - j);
-            const MASK first = NAME(mask_range)(0, room);
             V r[TILE_M];
-            UNROLL(8)
-            for (int m = 0; m < TILE_M; m++)
-                r[m] = m < filters ? NAME(vload_masked)(from + m * w->w_k + j, first) : NAME(vzero)();
-            NAME(vtranspose)(TILE_M, r);
+            NAME(turn_filters)(from + j, w->w_k, filters, room, r);
             if (room == VL) {
                 UNROLL(8)
                 for (int m = 0; m < TILE_M; m++) NAME(vstore)(to + m * VL, r[m]);

@@ -19,6 +19,21 @@ static void NAME(tile_to_channels_last)(const window *w, const run *runs, ptrdif
     }
 }
 
+/* Stores `count` elements side by side at every second place from `to` on. */
+static void NAME(store_spread)(T *to, const T *from, ptrdiff_t count) {
+    ptrdiff_t i = 0;
+#if VBYTES == 64 /* elsewhere a masked store takes longer than its elements one by one */
+    const MASK even = (MASK)0x5555;
+    for (; i < count; i += VL) {
+        const V v = NAME(vload)(from + i);
+        const MASK used = NAME(mask_range)(0, 2 * (count - i)), more = NAME(mask_range)(0, 2 * (count - i) - VL);
+        NAME(vstore_masked)(to + 2 * i, even & used, NAME(vinterleave_low)(v, v));
+        NAME(vstore_masked)(to + 2 * i + VL, even & more, NAME(vinterleave_high)(v, v));
+    }
+#endif
+    for (; i < count; i++) to[2 * i] = from[i];
+}
+
 /* Copy between a tile and the places of its pixels in an output-shaped array. */
 static void NAME(tile_to_output)(const window *w, const run *runs, ptrdiff_t run_count, const T *tile, T *y,
                                  ptrdiff_t rows) {
@@ -33,6 +48,8 @@ static void NAME(tile_to_output)(const window *w, const run *runs, ptrdiff_t run
             const T *from = tile + m * TILE_PITCH + runs[r].lane;
             if (step == 1)
                 memcpy(to, from, (size_t)runs[r].length * sizeof(T));
+            else if (step == 2)
+                NAME(store_spread)(to, from, runs[r].length);
             else
                 for (ptrdiff_t i = 0; i < runs[r].length; i++) to[i * step] = from[i];
         }
