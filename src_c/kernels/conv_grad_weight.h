@@ -44,6 +44,7 @@ typedef struct {
     /* bands: runs of output rows of one image and depth */
     ptrdiff_t band_rows, bands_a_plane, bands, bands_a_chunk;
     ptrdiff_t width, plane, volume; /* of a band's input in the blocked layout, in vectors */
+    ptrdiff_t skip[3]; /* from what is laid out there to the next: along an axis with one tap nothing else is read */
     ptrdiff_t room; /* pixels a chunk has room for */
 } NAME(grad_weight_job);
 
@@ -67,6 +68,11 @@ static ptrdiff_t NAME(band_at)(const NAME(grad_weight_job) *job, ptrdiff_t band,
     return smaller(job->band_rows, w->out[1] - *row);
 }
 
+/* Rows or columns of the blocked layout from one output's to the next's. */
+static ptrdiff_t NAME(laid_step)(const NAME(grad_weight_job) *job, int axis) {
+    return job->w->step[axis] / job->skip[axis];
+}
+
 /* Start a chunk at `first`, ending before `stop` at the latest: its pixels, and where each reads in the input layout. */
 static void NAME(place_chunk)(const NAME(grad_weight_job) *job, NAME(chunk) *chunk, ptrdiff_t first, ptrdiff_t stop) {
     const window *w = &job->grid;
@@ -79,9 +85,11 @@ static void NAME(place_chunk)(const NAME(grad_weight_job) *job, NAME(chunk) *chu
         chunk->pixel_of_band[i] = p;
         for (ptrdiff_t h = 0; h < rows; h++)
             for (ptrdiff_t q = 0; q < w->out[2]; q++, p++)
-                chunk->off[p] = job->layout == NAME(WINOGRAD)
-                                    ? p * VL
-                                    : (i * job->volume + h * w->step[1] * job->width + q * w->step[2]) * VL;
+                chunk->off[p] =
+                    job->layout == NAME(WINOGRAD)
+                        ? p * VL
+                        : (i * job->volume + h * NAME(laid_step)(job, 1) * job->width + q * NAME(laid_step)(job, 2)) *
+                              VL;
     }
     chunk->pixels = p;
 }
@@ -189,7 +197,8 @@ static void NAME(choose_columns)(NAME(grad_weight_job) *job) {
     job->grid = *w;
     job->tiles = divide_up(w->k, TILE_M);
     job->blocks = divide_up(w->c, VL);
-    job->width = capped_product(w->out[2] - 1, w->step[2]) + job->e.span[2];
+    for (int a = 0; a < 3; a++) job->skip[a] = job->e.span[a] == 1 ? w->step[a] : 1;
+    job->width = capped_product(w->out[2] - 1, NAME(laid_step)(job, 2)) + job->e.span[2];
     job->planes = w->groups;
     if (job->taps) {
         job->layout = NAME(WINOGRAD);
@@ -222,7 +231,7 @@ static void NAME(plan_grad_weight)(NAME(grad_weight_job) *job) {
 
     const ptrdiff_t dy_bytes = job->planes * job->tiles * TILE_M * w->out[2] * (ptrdiff_t)sizeof(T);
     const ptrdiff_t x_bytes = job->layout == NAME(BLOCKED)
-                                  ? job->planes * job->blocks * VBYTES * job->width * w->step[1]
+                                  ? job->planes * job->blocks * VBYTES * job->width * NAME(laid_step)(job, 1)
                                   : job->planes * job->columns * VBYTES * w->out[2];
     ptrdiff_t budget = CHUNK_BYTES;
     job->pieces = job->tiles;
@@ -242,7 +251,7 @@ static void NAME(plan_grad_weight)(NAME(grad_weight_job) *job) {
     job->bands = w->n * w->out[0] * job->bands_a_plane;
     job->parts = larger(1, smaller(job->parts, job->bands));
     job->bands_a_chunk = smaller(divide_up(job->bands, job->parts), larger(1, rows / job->band_rows));
-    job->plane = ((job->band_rows - 1) * w->step[1] + job->e.span[1]) * job->width;
+    job->plane = ((job->band_rows - 1) * NAME(laid_step)(job, 1) + job->e.span[1]) * job->width;
     job->volume = job->plane * job->e.span[0];
     job->room = job->bands_a_chunk * job->band_rows * w->out[2];
     if (!NAME(at_once)(job)) job->pieces = smaller(job->tiles, divide_up(TASKS, job->planes * job->sets));

@@ -36,7 +36,7 @@ static void NAME(transpose_rows)(const T *x, ptrdiff_t x_c, const ptrdiff_t *x_s
         if (h < 0 || h >= size[1] || channels <= 0)
             memset(to, 0, (size_t)(width * VL) * sizeof(T));
         else
-            NAME(transpose_row)(x + h * x_s[1], x_c, x_s[2], size[2], channels, first, width, to);
+            NAME(transpose_row)(x + h * x_s[1], x_c, x_s[2], size[2], channels, first, 1, width, to);
     }
 }
 
