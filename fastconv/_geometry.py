@@ -4,6 +4,7 @@ output, G groups."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -91,6 +92,18 @@ def conv(
     algorithm: str = "auto",
 ) -> Conv:
     """The geometry of a forward convolution of these shapes; raises ValueError where there is none."""
+    plain = _plain(stride) and _plain(padding) and _plain(dilation) and _plain(groups)
+    make = _remembered if plain else _conv
+    return make(op, x_shape, weight_shape, stride, padding, dilation, groups, layout, algorithm)
+
+
+def _plain(value: Any) -> bool:
+    """Of ints, strings and tuples of them alone: there equal values mean the same, while True equals 1 and 1.0 does."""
+    kind = type(value)
+    return kind is int or (kind is tuple and all(map(_plain, value))) or kind is str
+
+
+def _conv(op, x_shape, weight_shape, stride, padding, dilation, groups, layout, algorithm) -> Conv:
     axes = len(weight_shape) - 2
     stride = check.sizes(op, "stride", stride, axes, 1)
     dilation = check.sizes(op, "dilation", dilation, axes, 1)
@@ -126,6 +139,10 @@ def conv(
     fields = (n, c, k, groups, *one, *space, *one, *kernel, *one, *out, *one, *step, *none, *first, *one, *dilation)
     fields += (int(layout == "NHWC"), FORMS.index(algorithm))
     return Conv(fields, x_shape, weight_shape, y_shape)
+
+
+# A net asks for the same few again and again, and for a small one this takes longer than its arithmetic.
+_remembered = functools.lru_cache(maxsize=512)(_conv)
 
 
 def conv_transpose(

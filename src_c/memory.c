@@ -12,7 +12,7 @@
 
 #define ALIGNMENT 64
 #define HUGE_PAGE ((size_t)2 << 20)
-#define SLOTS 64
+#define LARGE ((size_t)64 << 10) /* bytes: whose pages are worth keeping, not only the call that gets them */
 #define POOL_LIMIT ((size_t)512 << 20)
 
 typedef struct block {
@@ -20,10 +20,17 @@ typedef struct block {
     size_t asked; /* of them, by who holds it now */
 } block;
 
+/* Slots of small blocks, of which a call needs a few at once, then those of large ones: a step of training frees as many as a deep
+   network has arrays. */
+enum { SMALL_SLOTS = 32, SLOTS = 512 };
+
 static struct {
     _Atomic(block *) held;
     atomic_size_t bytes; /* a hint, read before the slot is taken */
 } pool[SLOTS];
+
+static int first_slot(size_t bytes) { return bytes < LARGE ? 0 : SMALL_SLOTS; }
+static int stop_slot(size_t bytes) { return bytes < LARGE ? SMALL_SLOTS : SLOTS; }
 
 static atomic_size_t pool_bytes;
 static atomic_size_t used_bytes, peak_bytes;
@@ -59,7 +66,8 @@ static void to_system(block *b) { free(b); }
 static void put_back(block *b) {
     size_t held = atomic_fetch_add(&pool_bytes, b->bytes) + b->bytes;
     if (held <= POOL_LIMIT) {
-        for (int i = 0; i < SLOTS; i++) {
+        const int stop = stop_slot(b->bytes);
+        for (int i = first_slot(b->bytes); i < stop; i++) {
             block *empty = NULL;
             if (atomic_load_explicit(&pool[i].held, memory_order_relaxed)) continue;
             size_t bytes = b->bytes; /* once it is in its slot the block may be another thread's */
@@ -75,7 +83,9 @@ static void put_back(block *b) {
 
 /* A held block of at least `bytes`, but not wastefully larger. */
 static block *take(size_t bytes) {
-    for (int i = 0; i < SLOTS; i++) {
+    bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; /* as blocks are: of the same size, of the same slots */
+    const int stop = stop_slot(bytes);
+    for (int i = first_slot(bytes); i < stop; i++) {
         size_t hint = atomic_load_explicit(&pool[i].bytes, memory_order_relaxed);
         if (hint < bytes || hint > bytes + bytes / 2 + (bytes < HUGE_PAGE ? 4096 : 2 * HUGE_PAGE)) continue;
         block *b = atomic_exchange(&pool[i].held, NULL);

@@ -11,6 +11,8 @@ import pytest
 from ops import OPS
 from ops.bad_everywhere import base, everywhere
 
+import fastconv
+
 every_op = pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 
 
@@ -79,3 +81,13 @@ def test_the_cases_of_the_list_are_there():
     have |= test_odd_inputs.CASES
     wanted = {*range(1, 61), 69, 70, *range(76, 80), *range(93, 97), *range(98, 103)}
     assert sorted(wanted - have) == []
+
+
+@pytest.mark.parametrize("bad", [True, 1.0, (1, True), (1.0, 1), np.float64(1), "1"])
+@pytest.mark.parametrize("name", ["stride", "padding", "dilation", "groups"])
+def test_what_equals_a_good_argument_is_no_good_argument(name, bad):
+    """True and 1.0 equal 1, and what is worked out for 1 is remembered."""
+    x, w = np.ones((1, 1, 4, 4), np.float32), np.ones((1, 1, 3, 3), np.float32)
+    fastconv.conv2d(x, w, **{name: 1})
+    with pytest.raises((TypeError, ValueError), match=f"conv2d: {name}"):
+        fastconv.conv2d(x, w, **{name: bad})
