@@ -1,11 +1,11 @@
-/* Dense convolution over a window: packed weights times gathered panels of pixels, tile by tile. Sums run over blocks of KC terms that
+/* Dense convolution over a window: packed weights times gathered panels of pixels, tile by tile. Sums run over blocks of terms that
    are then added: the error stays near that of pairwise sums. Of pixels and filters the larger set passes once, the smaller again and
    again:
 
-     many pixels (pixels stay):   the weight is packed whole; a task gathers a panel of TILE_LANES pixels, KC terms at a time, which
+     many pixels (pixels stay):   the weight is packed whole; a task gathers a panel of TILE_LANES pixels, a block at a time, which
                                   stays in the first-level cache while every filter passes over it. No copy of the input is made.
-     few pixels (filters stay):   the panels of all pixels are gathered whole; a task passes them over the weight of a few filters, KC
-                                  terms at a time: read where it lies, or packed there and then where its order is another. */
+     few pixels (filters stay):   the panels of all pixels are gathered whole; a task passes them over the weight of a few filters, a
+                                  block at a time: read where it lies, or packed there and then where its order is another. */
 
 /* A panel of pixels: `vectors` whole vectors, then the `few` pixels the last of all vectors would hardly fill. */
 typedef struct {
@@ -31,19 +31,19 @@ typedef struct {
 
 /* What a thread holds while it works: laid out in its scratch by dense_desk(). */
 typedef struct {
-    ptrdiff_t row, *off; /* off: KC, of a panel's rows, which are `row` apart */
-    ptrdiff_t *source; /* KC + TILE_AHEAD: of its rows where they lie, one tap */
+    ptrdiff_t row, *off; /* off: BLOCK_ROOM, of a panel's rows, which are `row` apart */
+    ptrdiff_t *source; /* BLOCK_ROOM + TILE_AHEAD: of its rows where they lie, one tap */
     run *runs; /* TILE_PITCH */
     NAME(load) *loads; /* of every tap of a block */
-    T *block; /* KC rows of a panel; filters stay: of its last few pixels */
-    T *weight; /* filters stay: tiles of the task x KC x TILE_M */
+    T *block; /* BLOCK_ROOM rows of a panel; filters stay: of its last few pixels */
+    T *weight; /* filters stay: tiles of the task x BLOCK_ROOM x TILE_M */
     T *partial; /* panels held x tiles of the task x TILE_M x TILE_PITCH */
     T *columns; /* weight in place: sums of the last few pixels, tiles of the task x TILE_FEW x TILE_M vectors */
     T *tile, *residual; /* TILE_M x TILE_PITCH each, and VL of slack */
 } NAME(desk);
 
-#define PANEL_ROWS(panel) (KC * (panel)->row + VL)
-#define PANEL_BLOCK (KC * TILE_PITCH + VL) /* gathering stores up to a vector past the last row */
+#define PANEL_ROWS(panel) (BLOCK_ROOM * (panel)->row + VL)
+#define PANEL_BLOCK (BLOCK_ROOM * TILE_PITCH + VL) /* gathering stores up to a vector past the last row */
 
 static size_t NAME(dense_desk)(const NAME(dense_job) *job, void *scratch, NAME(desk) *desk) {
     const window *w = job->w;
@@ -56,12 +56,12 @@ static size_t NAME(dense_desk)(const NAME(dense_job) *job, void *scratch, NAME(d
         if (desk) desk->member = (void *)at;                           \
         at += ((size_t)(count) * sizeof *desk->member + 63) / 64 * 64; \
     } while (0)
-    ROOM(off, KC);
-    ROOM(source, KC + TILE_AHEAD);
+    ROOM(off, BLOCK_ROOM);
+    ROOM(source, BLOCK_ROOM + TILE_AHEAD);
     ROOM(runs, TILE_PITCH);
-    ROOM(loads, TAPS_A_BLOCK(w) * (rows + TILE_V + 2));
-    ROOM(block, job->input ? KC * VL + VL : PANEL_BLOCK);
-    ROOM(weight, job->input && !job->in_place ? tiles * KC * TILE_M : 0);
+    ROOM(loads, taps_a_block(w) * (rows + TILE_V + 2));
+    ROOM(block, job->input ? BLOCK_ROOM * VL + VL : PANEL_BLOCK);
+    ROOM(weight, job->input && !job->in_place ? tiles * BLOCK_ROOM * TILE_M : 0);
     ROOM(partial, (job->input ? job->panels : 1) * tiles * TILE_M * TILE_PITCH);
     ROOM(columns, job->in_place ? tiles * TILE_FEW * TILE_M * VL : 0);
     ROOM(tile, TILE_M * TILE_PITCH + VL);
@@ -75,13 +75,13 @@ typedef struct {
     ptrdiff_t t0, t1, c0, c1, count, done; /* taps, channels, terms; terms before it */
 } NAME(block);
 
-static ptrdiff_t NAME(channel_blocks)(const window *w) { return divide_up(w->c, CHANNELS_A_BLOCK(w)); }
+static ptrdiff_t NAME(channel_blocks)(const window *w) { return divide_up(w->c, channels_a_block(w)); }
 static ptrdiff_t NAME(reduction_blocks)(const window *w) {
-    return divide_up(w->taps, larger(1, TAPS_A_BLOCK(w))) * NAME(channel_blocks)(w);
+    return divide_up(w->taps, larger(1, taps_a_block(w))) * NAME(channel_blocks)(w);
 }
 
 static NAME(block) NAME(block_at)(const window *w, ptrdiff_t i) {
-    const ptrdiff_t taps = larger(1, TAPS_A_BLOCK(w)), channels = CHANNELS_A_BLOCK(w), blocks = NAME(channel_blocks)(w);
+    const ptrdiff_t taps = larger(1, taps_a_block(w)), channels = channels_a_block(w), blocks = NAME(channel_blocks)(w);
     NAME(block) b = {.t0 = i / blocks * taps, .c0 = i % blocks * channels};
     b.t1 = smaller(b.t0 + taps, w->taps);
     b.c1 = smaller(b.c0 + channels, w->c);
@@ -200,7 +200,7 @@ static void NAME(multiply_tile)(NAME(turn) *t, const NAME(operand) *a, const T *
 static void NAME(set_offsets)(NAME(desk) *desk, ptrdiff_t row) {
     if (desk->row == row) return;
     desk->row = row;
-    for (ptrdiff_t j = 0; j < KC; j++) desk->off[j] = j * row;
+    for (ptrdiff_t j = 0; j < BLOCK_ROOM; j++) desk->off[j] = j * row;
 }
 
 /* A gathered block on its way in: batch norm and ReLU of its channels (fc_epilogue). */
@@ -264,7 +264,7 @@ static void NAME(dense_task)(void *context, ptrdiff_t task, void *scratch) {
     const NAME(dense_job) *job = context;
     NAME(desk) desk;
     (void)NAME(dense_desk)(job, scratch, &desk);
-    for (ptrdiff_t j = 0; j < KC + TILE_AHEAD; j++) desk.source[j] = j * job->w->x_c;
+    for (ptrdiff_t j = 0; j < BLOCK_ROOM + TILE_AHEAD; j++) desk.source[j] = j * job->w->x_c;
     const ptrdiff_t tg = task % job->tile_groups, pg = task / job->tile_groups % job->panel_groups;
     const ptrdiff_t g = task / job->tile_groups / job->panel_groups;
     const ptrdiff_t tile0 = tg * job->tiles / job->tile_groups, tile1 = (tg + 1) * job->tiles / job->tile_groups;

@@ -1,18 +1,25 @@
 /* The packed form of a dense weight, one for every algorithm: [group][tile of TILE_M filters][reduction][TILE_M], zeros past the last
-   filter. The reduction runs in blocks of at most KC terms: whole kernels of several channels, or part of one very large kernel. */
+   filter. The reduction runs in blocks of some KC terms: whole kernels of several channels, or part of one very large kernel. */
 
 #ifndef FASTCONV_DENSE
 #define FASTCONV_DENSE
 #define KC ((ptrdiff_t)128)
+#define BLOCK_ROOM ((ptrdiff_t)160) /* a reduction of so many terms is one block: a second would be short */
 #define LONGEST_TASK 1e9 /* multiply-adds: some tens of milliseconds */
 static inline ptrdiff_t divide_up(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
 static inline ptrdiff_t smaller(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 static inline ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
+
+/* Taps and channels a block of the reduction covers: whole kernels of several channels, or part of one very large kernel. */
+static inline ptrdiff_t taps_a_block(const window *w) {
+    return w->c * w->taps <= BLOCK_ROOM ? w->taps : smaller(w->taps, KC);
+}
+static inline ptrdiff_t channels_a_block(const window *w) {
+    if (w->c * w->taps <= BLOCK_ROOM) return w->c;
+    return divide_up(w->c, divide_up(w->c, larger(1, KC / w->taps)));
+}
 #endif
 
-/* Channels and taps a block of the reduction covers: whole kernels of several channels, or part of one very large kernel. */
-#define TAPS_A_BLOCK(w) smaller((w)->taps, KC)
-#define CHANNELS_A_BLOCK(w) larger(1, KC / larger(1, (w)->taps))
 
 static ptrdiff_t NAME(dense_packed_size)(const window *w) {
     return w->groups * divide_up(w->k, TILE_M) * TILE_M * w->c * w->taps;
@@ -84,7 +91,7 @@ typedef struct {
 static void NAME(pack_tile)(void *context, ptrdiff_t task, void *scratch) {
     const NAME(pack_job) *job = context;
     const window *w = job->w;
-    const ptrdiff_t tiles = divide_up(w->k, TILE_M), g = task / tiles, step = larger(1, TAPS_A_BLOCK(w));
+    const ptrdiff_t tiles = divide_up(w->k, TILE_M), g = task / tiles, step = larger(1, taps_a_block(w));
     T *to = job->packed + task * TILE_M * w->c * w->taps;
     (void)scratch;
     for (ptrdiff_t t = 0; t < w->taps; t += step) {

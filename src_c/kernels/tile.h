@@ -29,7 +29,7 @@ typedef struct {
 #define TILE_FEW (VL / 4)
 #define TILE_PITCH (TILE_LANES + VL)
 #define TILE_AHEAD ((ptrdiff_t)8)
-#define COLUMN_PITCH ((ptrdiff_t)128) /* terms a pixel of tile_columns has room for */
+#define COLUMN_PITCH ((ptrdiff_t)160) /* terms a pixel of tile_columns has room for */
 
 /* A NaN passes unchanged. */
 INLINE V NAME(relu)(V s) { return NAME(vlarger)(NAME(vzero)(), s); }
