@@ -5,7 +5,9 @@
      many pixels (pixels stay):   the weight is packed whole; a task gathers a panel of TILE_LANES pixels, a block at a time, which
                                   stays in the first-level cache while every filter passes over it. No copy of the input is made.
      few pixels (filters stay):   the panels of all pixels are gathered whole; a task passes them over the weight of a few filters, a
-                                  block at a time: read where it lies, or packed there and then where its order is another. */
+                                  block at a time: read where it lies, or packed there and then where its order is another.
+
+   With few channels nothing is gathered, the pixels stay and a panel is part of a row (conv_laid.h). */
 
 /* A panel of pixels: `vectors` whole vectors, then the `few` pixels the last of all vectors would hardly fill. */
 typedef struct {
@@ -21,6 +23,7 @@ typedef struct {
     const T *bias; /* padded to whole tiles in every group, or NULL */
     const fc_epilogue *end;
     ptrdiff_t vectors, few, panels, tiles; /* of all pixels; register tiles of filters a group */
+    const NAME(laid) *laid; /* pixels stay: or NULL */
     ptrdiff_t panel_groups, tile_groups; /* pixels stay: tasks are groups x panel_groups x tile_groups */
     T *input; /* filters stay: [group][panel][block of the reduction] of input_block elements */
     ptrdiff_t input_block, pieces; /* pieces of the reduction a panel's gathering is cut into */
@@ -100,6 +103,14 @@ static NAME(panel) NAME(panel_at)(const NAME(dense_job) *job, ptrdiff_t index) {
     return p;
 }
 
+static NAME(panel) NAME(laid_panel)(const NAME(laid) *l, ptrdiff_t index) {
+    const ptrdiff_t row = index / l->panels, part = index % l->panels, width = l->w->out[2];
+    const ptrdiff_t v0 = part * l->vectors / l->panels, v1 = (part + 1) * l->vectors / l->panels;
+    return (NAME(panel)){.vectors = v1 - v0,
+                         .first = row * width + v0 * VL,
+                         .length = l->joined ? (v1 - v0) * VL : smaller(v1 * VL, width) - v0 * VL};
+}
+
 /* The panel's rows of output. Where all its pixels lie one after another in an output plane, tiles are stored straight there. */
 static void NAME(place_panel)(const window *w, NAME(panel) *p, run *runs) {
     const ptrdiff_t pixels = window_pixels(w), image = p->first / pixels;
@@ -121,7 +132,8 @@ typedef struct {
     const NAME(desk) *desk;
     const NAME(panel) *panel;
     const NAME(block) *block;
-    const T *rows;
+    const T *b[TILE_V]; /* the panel's vectors */
+    const ptrdiff_t *off; /* from one of the block's terms to the next */
     int first, last; /* of the blocks */
     NAME(tile_end) end; /* what is the same for every tile is set once */
 } NAME(turn);
@@ -129,7 +141,8 @@ typedef struct {
 static NAME(turn) NAME(turn_of)(const NAME(dense_job) *job, const NAME(desk) *desk, const NAME(panel) *panel,
                                 const NAME(block) *block, const T *rows) {
     const window *w = job->w;
-    NAME(turn) t = {.job = job, .desk = desk, .panel = panel, .block = block, .rows = rows};
+    NAME(turn) t = {.job = job, .desk = desk, .panel = panel, .block = block, .off = desk->off};
+    for (ptrdiff_t v = 0; v < TILE_V; v++) t.b[v] = rows + v * VL;
     t.first = block->done == 0;
     t.last = block->done + block->count == w->c * w->taps;
     t.end = (NAME(tile_end)){.row = TILE_PITCH, .partial_row = TILE_PITCH, .taken = desk->block};
@@ -174,24 +187,24 @@ static void NAME(multiply_tile)(NAME(turn) *t, const NAME(operand) *a, const T *
     const ptrdiff_t k0 = i * TILE_M, filters = smaller(TILE_M, w->k - k0), channel = (g * w->k + k0) * w->y_c;
     const ptrdiff_t count = t->block->count;
     const int direct = panel->place >= 0 && filters == TILE_M;
-    const T *rows = taking ? taking : t->rows, *b[TILE_V];
+    const T *source[TILE_V];
     NAME(tile_end) *end = &t->end;
-    for (ptrdiff_t v = 0; v < TILE_V; v++) b[v] = rows + v * VL;
     end->c = partial;
     end->partial = t->first ? NULL : partial;
     end->next_a = a->next;
     end->next_b = next_rows;
     if (t->last) NAME(end_tile)(t, g, i, channel, filters, direct);
+    for (ptrdiff_t v = 0; taking && v < TILE_V; v++) source[v] = taking + v * VL;
     if (taking)
-        NAME(tile_taking)[panel->vectors](count, a->at, a->row, a->step, b, desk->source, end);
+        NAME(tile_taking)[panel->vectors](count, a->at, a->row, a->step, source, desk->source, end);
     else if (panel->vectors)
-        NAME(tile)[panel->vectors](count, a->at, a->row, a->step, b, desk->off, end);
+        NAME(tile)[panel->vectors](count, a->at, a->row, a->step, t->b, t->off, end);
     if (panel->few && job->in_place) {
-        NAME(tile_columns)(count, a->at, a->row, rows + PANEL_ROWS(panel), panel->few, t->first, columns);
+        NAME(tile_columns)(count, a->at, a->row, t->b[0] + PANEL_ROWS(panel), panel->few, t->first, columns);
         end->partial = NULL; /* the sums of columns wait apart */
         if (t->last) NAME(tile_columns_end)(columns, end, panel->vectors * VL, panel->few);
     } else if (panel->few) {
-        NAME(tile_few)(count, a->at, rows, desk->off, end, panel->vectors * VL, panel->few);
+        NAME(tile_few)(count, a->at, t->b[0], t->off, end, panel->vectors * VL, panel->few);
     }
     if (t->last && !direct)
         NAME(tile_to_output)(w, desk->runs, panel->run_count, desk->tile, job->y + channel, filters);
@@ -240,21 +253,26 @@ static void NAME(dense_panel)(const NAME(dense_job) *job, NAME(desk) *desk, ptrd
     const window *w = job->w;
     const ptrdiff_t depth = w->c * w->taps, blocks = NAME(reduction_blocks)(w);
     ptrdiff_t loads = 0;
-    NAME(panel) panel = NAME(panel_at)(job, index);
+    const NAME(laid) *laid = job->laid;
+    NAME(panel) panel = laid ? NAME(laid_panel)(laid, index) : NAME(panel_at)(job, index);
     NAME(place_panel)(w, &panel, desk->runs);
     NAME(set_offsets)(desk, panel.row);
-    const T *source = NAME(rows_of_input)(job, g, &panel);
+    const T *source = laid ? NULL : NAME(rows_of_input)(job, g, &panel);
     for (ptrdiff_t i = 0; i < larger(1, blocks); i++) { /* without taps: one empty block, for the bias */
         const NAME(block) block = blocks ? NAME(block_at)(w, i) : (NAME(block)){0};
-        if (block.c0 == 0 && !source)
+        if (block.c0 == 0 && !source && !laid)
             loads = NAME(plan_gather)(w, desk->runs, panel.run_count, panel.row / VL, block.t0, block.t1, desk->loads);
-        if (!source) NAME(gather_block)(job, g, &block, desk->loads, loads, panel.row, desk->block);
+        if (!source && !laid) NAME(gather_block)(job, g, &block, desk->loads, loads, panel.row, desk->block);
         NAME(turn) turn = NAME(turn_of)(job, desk, &panel, &block, desk->block);
+        if (laid) {
+            turn.off = laid->off + block.done;
+            for (ptrdiff_t v = 0; v < panel.vectors; v++) turn.b[v] = NAME(laid_pixel)(laid, panel.first + v * VL);
+        }
         for (ptrdiff_t tile = tile0; tile < tile1; tile++) {
             const T *at = job->packed + ((g * job->tiles + tile) * depth + block.done) * TILE_M;
             const NAME(operand) a = {.at = at, .next = at + depth * TILE_M, .row = 1, .step = TILE_M};
             const T *taking = source && tile == tile0 ? source + block.c0 * w->x_c : NULL;
-            NAME(multiply_tile)(&turn, &a, taking, desk->block, g, tile,
+            NAME(multiply_tile)(&turn, &a, taking, turn.b[0], g, tile,
                                 desk->partial + (tile - tile0) * TILE_M * TILE_PITCH, NULL);
         }
     }

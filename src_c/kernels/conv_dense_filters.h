@@ -51,7 +51,8 @@ static NAME(operand) NAME(operand_of)(const NAME(dense_job) *job, const NAME(des
     }
     const T *at = job->packed ? job->packed + ((g * job->tiles + tile) * depth + block->done) * TILE_M
                               : desk->weight + i * BLOCK_ROOM * TILE_M;
-    return (NAME(operand)){.at = at, .next = at + (job->packed ? depth : BLOCK_ROOM) * TILE_M, .row = 1, .step = TILE_M};
+    return (NAME(operand)){
+        .at = at, .next = at + (job->packed ? depth : BLOCK_ROOM) * TILE_M, .row = 1, .step = TILE_M};
 }
 
 static void NAME(filters_task)(void *context, ptrdiff_t task, void *scratch) {
@@ -75,7 +76,8 @@ static void NAME(filters_task)(void *context, ptrdiff_t task, void *scratch) {
             NAME(turn) turn = NAME(turn_of)(job, &desk, &panel, &block, rows);
             for (ptrdiff_t tile = first; tile < stop; tile++) {
                 const NAME(operand) a = NAME(operand_of)(job, &desk, g, first, tile - first, &block);
-                const T *next = rows + blocks * job->input_block + (tile - first) * BLOCK_ROOM * (64 / (ptrdiff_t)sizeof(T));
+                const T *next =
+                    rows + blocks * job->input_block + (tile - first) * BLOCK_ROOM * (64 / (ptrdiff_t)sizeof(T));
                 NAME(multiply_tile)(&turn, &a, NULL, next, g, tile,
                                     desk.partial + (p * job->together + tile - first) * TILE_M * TILE_PITCH,
                                     desk.columns + (tile - first) * TILE_FEW * TILE_M * VL);
@@ -88,7 +90,8 @@ static int NAME(filters_stay)(NAME(dense_job) *job, double work) {
     enum { TASKS = 16, TOGETHER = 4 };
     const window *w = job->w;
     const ptrdiff_t blocks = NAME(reduction_blocks)(w);
-    job->in_place = job->weight && w->w_c == w->taps && taps_a_block(w) == w->taps && w->k % TILE_M == 0 && NAME(taps_in_order)(w);
+    job->in_place =
+        job->weight && w->w_c == w->taps && taps_a_block(w) == w->taps && w->k % TILE_M == 0 && NAME(taps_in_order)(w);
     job->together = larger(1, smaller(TOGETHER, job->tiles * w->groups / TASKS));
     job->pieces = smaller(blocks, divide_up(TASKS, w->groups * job->panels));
     job->input = fc_alloc((size_t)(w->groups * job->panels * blocks), (size_t)job->input_block * sizeof(T));

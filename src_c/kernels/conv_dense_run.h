@@ -25,7 +25,8 @@ static int NAME(dense)(const window *w, const T *x, const T *weight, const T *pa
     job.panels = larger(1, divide_up(job.vectors, TILE_V));
     job.tiles = divide_up(w->k, TILE_M);
     job.far = pixels * w->groups * w->k * (ptrdiff_t)sizeof(T) > 4 * L2_BYTES;
-    job.input_block = BLOCK_ROOM * (divide_up(job.vectors, job.panels) + (job.few > 0)) * VL + VL + job.few * COLUMN_PITCH;
+    job.input_block =
+        BLOCK_ROOM * (divide_up(job.vectors, job.panels) + (job.few > 0)) * VL + VL + job.few * COLUMN_PITCH;
     const double work = (double)pixels * (double)(w->groups * w->k) * (double)(w->c * w->taps + 1);
     const double input = (double)(w->groups * job.panels * blocks) * (double)job.input_block * sizeof(T);
     const int filters_stay = pixels < w->k && blocks > 0 && input < LIMIT_BYTES;
@@ -35,7 +36,15 @@ static int NAME(dense)(const window *w, const T *x, const T *weight, const T *pa
         job.bias = bias = NAME(padded_bias)(w, end->bias);
         if (!bias) return FC_NO_MEMORY;
     }
-    const int status = filters_stay ? NAME(filters_stay)(&job, work) : NAME(pixels_stay)(&job, work);
+    NAME(laid) laid = {0};
+    int status = FC_OK;
+    if (!filters_stay && !(end && end->entry) && NAME(laying_pays)(w)) {
+        status = NAME(lay_input)(&laid, w, x);
+        job.laid = &laid;
+        job.panels = laid.joined ? laid.panels : w->n * w->out[1] * laid.panels;
+    }
+    if (status == FC_OK) status = filters_stay ? NAME(filters_stay)(&job, work) : NAME(pixels_stay)(&job, work);
+    NAME(free_laid)(&laid);
     fc_free(bias);
     return status;
 }

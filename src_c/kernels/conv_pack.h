@@ -20,7 +20,6 @@ static inline ptrdiff_t channels_a_block(const window *w) {
 }
 #endif
 
-
 static ptrdiff_t NAME(dense_packed_size)(const window *w) {
     return w->groups * divide_up(w->k, TILE_M) * TILE_M * w->c * w->taps;
 }

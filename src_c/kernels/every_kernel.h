@@ -7,6 +7,7 @@
 #include "window.h"
 #include "conv_pack.h"
 #include "conv_store.h"
+#include "conv_laid.h"
 #include "conv_dense.h"
 #include "conv_dense_filters.h"
 #include "conv_dense_run.h"
