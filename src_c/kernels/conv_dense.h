@@ -7,7 +7,7 @@
      few pixels (filters stay):   the panels of all pixels are gathered whole; a task passes them over the weight of a few filters, a
                                   block at a time: read where it lies, or packed there and then where its order is another.
 
-   With few channels nothing is gathered, the pixels stay and a panel is part of a row (conv_laid.h). */
+   Where pixels stay and rows of output are whole vectors, or nearly, nothing is gathered but the input laid out (conv_laid.h). */
 
 /* A panel of pixels: `vectors` whole vectors, then the `few` pixels the last of all vectors would hardly fill. */
 typedef struct {

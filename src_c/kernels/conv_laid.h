@@ -1,6 +1,6 @@
-/* The input of a convolution of few channels, laid out so that the micro-kernel reads every tap where it lies: padded with zeros, its
-   columns dealt into one row for each phase of the step, so that outputs side by side read neighbours. With few channels that is
-   little to copy, while gathering panels (window.h) would copy it once for each tap. */
+/* The input of a convolution laid out so that the micro-kernel reads every tap where it lies: padded with zeros, its columns dealt into
+   one row for each phase of the step, so that outputs side by side read neighbours. It is copied once, by gathering panels
+   (window.h) once for each tap; but vectors of pixels have to end where rows do. First layers gain most. */
 
 typedef struct {
     const window *w;
@@ -15,8 +15,8 @@ typedef struct {
 
 /* Whether the copy, and the lanes left empty at the end of a row, cost less than gathering would. */
 static int NAME(laying_pays)(const window *w) {
-    enum { MOST_CHANNELS = 16, LIMIT_BYTES = 32 << 20 };
-    if (w->groups > 1 || w->c > MOST_CHANNELS || w->taps < 2 || taps_a_block(w) < w->taps) return 0;
+    enum { LIMIT_BYTES = 32 << 20 };
+    if (w->groups > 1 || w->taps < 2 || taps_a_block(w) < w->taps) return 0;
     if (w->out[0] != 1 || w->in[0] != 1 || w->x_s[2] != 1) return 0;
     const extent e = window_extent(w);
     const ptrdiff_t width = divide_up(w->out[2], VL) * VL, step = w->step[2];
