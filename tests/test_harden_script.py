@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+if not (ROOT / "src_c").is_dir():
+    pytest.skip("the script is for the whole tree", allow_module_level=True)
 SCRIPT = ROOT / ".ci/harden"
 CHECKS = re.search(r'^all="(.*)"$', SCRIPT.read_text(), re.M)[1].split()
 

@@ -62,6 +62,23 @@ def test_error_is_below_what_is_stated(algorithm, stride, padding, layout):
             close(g, t, limit, line)
 
 
+@strides
+@pytest.mark.parametrize("K", [17, 24, 64])
+def test_double_precision(K, stride):
+    """Where a vector is shorter than a tile of filters, the plain weight on its way to a transform overran its room."""
+    settings = {"stride": stride, "padding": 1}
+    for N, H, W in ((1, 16, 16), (1, 13, 8), (2, 28, 28)):
+        x, w, dy = (a.astype(np.float64) for a in operands(N, 24, K, H, W, 1, stride=stride))
+        want = (reference.conv2d(x, w, **settings), *reference.conv2d_backward(dy, x, w, **settings))
+        packed = fastconv.pack(w, input_shape=x.shape, **settings)
+        y, *gradients = fastconv.conv2d(x, w, **settings), *fastconv.conv2d_backward(dy, x, w, **settings)
+        for got, expected in zip((y, *gradients), want, strict=True):
+            close(got, expected, 1e-13, f"float64 {x.shape} -> {K} stride {stride}")
+        close(
+            fastconv.conv2d(x, packed, **settings), want[0], 1e-13, f"packed float64 {x.shape} -> {K} stride {stride}"
+        )
+
+
 @pytest.mark.parametrize("algorithm", ["auto", "winograd", "packed"])
 @strides
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -38,7 +38,7 @@ typedef struct {
     WINO(tile_run) *runs; /* TILE_PITCH, each up to VL tiles long */
     ptrdiff_t *off; /* KC */
     T *patch; /* WINO_POINTS x WINO_PATCH: the inputs of one channel, lanes are tiles */
-    T *rows; /* WINO_ROWS x 9 of vectors: the weight of the register tiles of filters in a vector */
+    T *rows; /* WINO_ROWS x 9 of a vector or a register tile of filters, whichever is longer: their weight */
     T *input; /* tiles stay: the block's, as job->input */
     T *u; /* filters stay: the group's, channels of a pass, as job->u */
     T *product; /* [block if there are several passes][point][tile][TILE_M][lane] */
@@ -55,7 +55,7 @@ static size_t WINO(lay_out)(const WINO(job) *job, void *scratch, WINO(desk) *des
     ROOM(runs, TILE_PITCH);
     ROOM(off, KC);
     ROOM(patch, WINO_POINTS * WINO_PATCH);
-    ROOM(rows, WINO_ROWS * 9 * VL);
+    ROOM(rows, WINO_ROWS * 9 * larger(VL, TILE_M));
     ROOM(input, job->input ? 0 : WINO_POINTS * job->input_pitch);
     ROOM(u, job->u_room);
     ROOM(product, (passes > 1 || job->turned ? job->last_block - job->first_block + job->turned : 1) * WINO_POINTS *
