@@ -62,6 +62,67 @@ def test_error_is_below_what_is_stated(algorithm, stride, padding, layout):
             close(g, t, limit, line)
 
 
+@pytest.mark.parametrize("algorithm", ["auto", "winograd"])
+@pytest.mark.parametrize("dilation", [2, 3, (1, 2), (4, 1), (5, 4)])
+def test_dilated(algorithm, dilation):
+    """A convolution of every d-th pixel is d * d convolutions of neighbours, whose sizes need not be the same."""
+    far = np.broadcast_to(dilation, 2)
+    for N, C, K, H, W, groups in (
+        (2, 32, 24, 28, 28, 1),
+        (1, 64, 64, 13, 17, 2),
+        (3, 16, 48, 30, 9, 1),
+        (1, 33, 17, 41, 5, 1),
+    ):
+        for padding in (tuple(far), 0, (1, 7), ((0, 9), (3, 1))):
+            before = (
+                [p if isinstance(p, tuple) else (p, p) for p in np.broadcast_to(padding, 2).tolist()]
+                if not (isinstance(padding, tuple) and isinstance(padding[0], tuple))
+                else list(padding)
+            )
+            P, Q = (size + sum(b) - 2 * d for size, b, d in zip((H, W), before, far.tolist(), strict=True))
+            if P < 1 or Q < 1:
+                continue
+            rng = np.random.default_rng(0)
+            x = rng.standard_normal((N, C, H, W), np.float32)
+            w = rng.standard_normal((K, C // groups, 3, 3), np.float32)
+            dy = rng.standard_normal((N, K, P, Q), np.float32)
+            settings = {"padding": tuple(before), "dilation": dilation, "groups": groups}
+            line = f"conv2d {x.shape} -> {K} {settings} algorithm={algorithm!r} FASTCONV_TARGET={fastconv.target()}"
+            wide = (a.astype(np.float64) for a in (dy, x, w))
+            want = reference.conv2d(x.astype(np.float64), w.astype(np.float64), **settings)
+            close(fastconv.conv2d(x, w, algorithm=algorithm, **settings), want, LIMIT[algorithm], line)
+            packed = fastconv.pack(w, input_shape=x.shape, algorithm=algorithm, **settings)
+            close(fastconv.conv2d(x, packed, **settings), want, LIMIT[algorithm], f"packed {line}")
+            got = fastconv.conv2d_backward(dy, x, w, algorithm=algorithm, **settings)
+            limits = (LIMIT[algorithm], WEIGHT_LIMIT, WEIGHT_LIMIT)
+            for g, t, limit in zip(got, reference.conv2d_backward(*wide, **settings), limits, strict=True):
+                close(g, t, limit, line)
+
+
+def test_dilated_images_are_taken_a_few_at_a_time_and_keep_their_non_finite_values():
+    """More than is laid out at once; a NaN reaches the outputs of its own phase alone."""
+    x = np.random.default_rng(0).standard_normal((9, 32, 128, 128), np.float32)
+    w = np.random.default_rng(1).standard_normal((32, 32, 3, 3), np.float32)
+    settings = {"padding": 2, "dilation": 2}
+    y = fastconv.conv2d(x, w, **settings)
+    for n in (0, 4, 8):
+        one = fastconv.conv2d(x[n : n + 1], w, algorithm="direct", **settings)
+        close(y[n : n + 1], one, LIMIT["auto"], f"image {n}")
+    x[5, 3, 40, 41] = np.nan
+    bad = np.isnan(fastconv.conv2d(x, w, **settings))
+    rows, columns = np.unique(np.argwhere(bad)[:, 2]), np.unique(np.argwhere(bad)[:, 3])
+    assert bad.sum() == 9 * 32 and rows.tolist() == [38, 40, 42] and columns.tolist() == [39, 41, 43]
+
+
+def test_a_dilated_convolution_adds_a_residual_before_its_activation():
+    layers = fastconv.layers
+    body = layers.Conv2d(32, 32, 3, padding=2, dilation=2, generator=np.random.default_rng(0))
+    model = layers.Sequential(layers.Residual(body), layers.ReLU())
+    x = np.random.default_rng(1).standard_normal((2, 32, 28, 28), np.float32)
+    want = np.maximum(0, x + fastconv.conv2d(x, body.weight.data, body.bias.data, padding=2, dilation=2))
+    close(fastconv.optimize(model, x.shape)(x), want, LIMIT["auto"], "optimized residual")
+
+
 @strides
 @pytest.mark.parametrize("K", [17, 24, 64])
 def test_double_precision(K, stride):
@@ -141,7 +202,8 @@ def test_batch_slices_give_the_same_results(algorithm):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"stride": 3}, {"stride": (1, 2)}, {"dilation": 2}, {"layout": "NHWC"}, {"kernel": 5}, {"kernel": 1}]
+    "settings",
+    [{"stride": 3}, {"stride": (1, 2)}, {"dilation": 2, "stride": 2}, {"layout": "NHWC"}, {"kernel": 5}, {"kernel": 1}],
 )
 def test_winograd_is_refused_where_it_is_impossible(settings):
     """Asked for by name it is used or refused, never replaced in silence."""

@@ -97,6 +97,6 @@ def chosen_form(op: str, geometry: _geometry.Conv, dtype: np.dtype, *, packed: b
     algorithm asked for is impossible."""
     chosen = _geometry.FORMS[_kernels.conv_algorithm(geometry.fields, dtype.itemsize, packed)]
     if _geometry.FORMS[geometry.fields[-1]].startswith("winograd") and chosen == "direct":
-        needs = "needs a 2-d 3x3 kernel, stride 1 or 2, dilation 1 and layout 'NCHW'"
+        needs = "needs a 2-d 3x3 kernel, stride 1, or 2 without dilation, and layout 'NCHW'"
         check.reject(op, f"algorithm 'winograd' (asked for, or chosen by pack for its arguments) {needs}")
     return chosen

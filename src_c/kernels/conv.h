@@ -67,8 +67,7 @@ typedef struct {
     int (*few_tiles)(const window *);
     ptrdiff_t (*packed_size)(const window *);
     int (*pack)(const window *, const NAME(taps_3x3) *, const T *weight, T *packed);
-    int (*convolve)(const window *, const NAME(taps_3x3) *, const T *x, const T *weight, const T *rows, const T *packed,
-                    const fc_epilogue *, T *y);
+    NAME(winograd_convolve) *convolve;
 } NAME(winograd_kind);
 
 #define KIND(name, step)                                                                       \
@@ -83,11 +82,13 @@ static const NAME(winograd_kind) *NAME(winograd_form)(ptrdiff_t form, int *few) 
     return form == FC_DIRECT ? NULL : &NAME(winograd_kinds)[form - FC_WINOGRAD_2 - (*few ? FC_FEW : 0)];
 }
 
-/* The algorithm for a window; taps: its 3 x 3 grid where it goes by Winograd. */
+/* The algorithm for a window; taps: its 3 x 3 grid, or that of its phases where it is dilated, where it goes by Winograd. */
 static ptrdiff_t NAME(choose)(const window *w, ptrdiff_t algorithm, int packed, NAME(taps_3x3) *taps) {
     enum { LEAST_CHANNELS = 16 }; /* below, sums are short and the direct method's exactness is worth more */
+    NAME(dilated) dilated;
     int few;
     if (algorithm == FC_DIRECT) return FC_DIRECT;
+    if (NAME(undilate)(w, &dilated)) w = &dilated.near;
     if (algorithm > FC_WINOGRAD)
         return NAME(winograd_taps)(w, NAME(winograd_form)(algorithm, &few)->step, taps) ? algorithm : FC_DIRECT;
     const int plain = NAME(winograd_taps)(w, 1, taps);
@@ -105,7 +106,14 @@ static ptrdiff_t NAME(choose)(const window *w, ptrdiff_t algorithm, int packed, 
 /* Whether the gradient to the weight goes by Winograd: its sums are four times the weight, so it needs pixels to pay for them. */
 static int NAME(choose_gradient)(const window *w, ptrdiff_t algorithm, NAME(taps_3x3) *taps) {
     enum { LEAST_CHANNELS = 16, LEAST_PIXELS = 784 };
-    if (algorithm == FC_DIRECT || !NAME(winograd_taps)(w, 1, taps)) return 0;
+    NAME(dilated) dilated;
+    if (algorithm == FC_DIRECT) return 0;
+    if (NAME(undilate)(w, &dilated)) { /* all images at once */
+        const ptrdiff_t elements = dilated.near.n * (dilated.near.x_n + dilated.near.y_n);
+        if (elements > NAME(DILATED_BYTES) / (ptrdiff_t)sizeof(T)) return 0;
+        w = &dilated.near;
+    }
+    if (!NAME(winograd_taps)(w, 1, taps)) return 0;
     return algorithm >= FC_WINOGRAD ||
            (smaller(w->c, w->k) >= LEAST_CHANNELS && w->n * window_pixels(w) >= LEAST_PIXELS);
 }
@@ -120,6 +128,10 @@ static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, co
     if (w->n == 0) return FC_OK;
     algorithm = NAME(choose)(w, algorithm, packed != NULL, &taps);
     const NAME(winograd_kind) *kind = NAME(winograd_form)(algorithm, &few);
+    NAME(dilated) dilated;
+    if (kind && NAME(undilate)(w, &dilated))
+        return NAME(convolve_dilated)(w, &dilated, &taps, kind->convolve, x, weight, few ? packed : NULL,
+                                      few ? NULL : packed, end, y);
     if (kind) return kind->convolve(w, &taps, x, weight, few ? packed : NULL, few ? NULL : packed, end, y);
     const int depthwise = NAME(is_depthwise)(w);
     if (depthwise && NAME(square_window)(w, &square)) return NAME(plane_forward)(&square, x, weight, end, y);
@@ -141,7 +153,9 @@ static ptrdiff_t NAME(conv_algorithm)(const fc_conv *s, ptrdiff_t weight) {
     NAME(forward_window)(s, taps, &w);
     const ptrdiff_t form = NAME(choose)(&w, s->algorithm, weight != FC_PLAIN, &grid);
     const NAME(winograd_kind) *kind = NAME(winograd_form)(form, &few);
-    return kind && !few && weight == FC_PACKED_FAR && kind->few_tiles(&w) ? form + FC_FEW : form;
+    if (!kind || few || weight != FC_PACKED_FAR) return form;
+    NAME(dilated) dilated;
+    return kind->few_tiles(NAME(undilate)(&w, &dilated) ? &dilated.near : &w) ? form + FC_FEW : form;
 }
 
 /* A depthwise weight has no packed form: it is read as it is. */
@@ -188,6 +202,7 @@ static int NAME(conv_grad_weight)(const fc_conv *s, const void *dy, const void *
     NAME(taps_3x3) grid;
     NAME(square) square;
     NAME(band) band;
+    NAME(dilated) dilated;
     ptrdiff_t *taps = NAME(alloc_taps)(s);
     if (!taps) return FC_NO_MEMORY;
     int status = FC_OK;
@@ -200,8 +215,12 @@ static int NAME(conv_grad_weight)(const fc_conv *s, const void *dy, const void *
         status = NAME(depthwise_grad_weight)(&band, dy, x, dw);
     else if (NAME(is_small_group)(&w) && NAME(plan_band)(&w, &band))
         status = NAME(small_groups_grad_weight)(&w, &band, dy, x, dw);
+    else if (!NAME(choose_gradient)(&w, s->algorithm, &grid))
+        status = NAME(dense_grad_weight)(&w, NULL, dy, x, dw);
+    else if (NAME(undilate)(&w, &dilated))
+        status = NAME(dilated_grad_weight)(&w, &dilated, &grid, dy, x, dw);
     else
-        status = NAME(dense_grad_weight)(&w, NAME(choose_gradient)(&w, s->algorithm, &grid) ? &grid : NULL, dy, x, dw);
+        status = NAME(dense_grad_weight)(&w, &grid, dy, x, dw);
     fc_free(taps);
     return status;
 }

@@ -52,6 +52,7 @@
 #undef WINO_INPUT_COST
 #undef WINO_OUT
 #undef WINO_STEP
+#include "conv_dilated.h"
 #include "conv.h"
 #include "conv_grad_input.h"
 #include "linear.h"

@@ -114,6 +114,10 @@ typedef struct {
     ptrdiff_t lo[2], grid[9];
 } NAME(taps_3x3);
 
+/* What WINO(convolve) is, of any kind. */
+typedef int NAME(winograd_convolve)(const window *, const NAME(taps_3x3) *, const T *x, const T *weight, const T *rows,
+                                    const T *packed, const fc_epilogue *, T *y);
+
 /* Whether a window is one for Winograd at this step; along an axis with one output any step will do. */
 static int NAME(winograd_taps)(const window *w, ptrdiff_t step, NAME(taps_3x3) *t) {
     if (w->taps != 9 || w->out[0] != 1 || w->in[0] != 1) return 0;
