@@ -120,10 +120,11 @@ static void NAME(place_panel)(const window *w, NAME(panel) *p, run *runs) {
     p->place = dense && whole ? image * w->y_n + p->first % pixels : -1;
 }
 
-/* The weight of a tile of filters for a block of the reduction as the micro-kernel reads it. */
+/* The weight of register tiles of filters for a block of the reduction as the micro-kernel reads it. */
 typedef struct {
-    const T *at, *next; /* next: of the tile that follows */
-    ptrdiff_t row, step;
+    const T *at;
+    ptrdiff_t tile, row, step; /* elements from one tile, filter and term to the next */
+    int ahead; /* the tile that follows is fetched meanwhile */
 } NAME(operand);
 
 /* A block of the reduction of a panel, on its turn with one tile of filters after another. */
@@ -153,11 +154,14 @@ static NAME(turn) NAME(turn_of)(const NAME(dense_job) *job, const NAME(desk) *de
     return t;
 }
 
-/* Where the tile of filters `i` of group g is stored after the last block, and what is added there. */
-static void NAME(end_tile)(NAME(turn) *t, ptrdiff_t g, ptrdiff_t i, ptrdiff_t channel, ptrdiff_t filters, int direct) {
+/* Where the tile of filters `i` of group g is stored after the last block, and what is added there. Whether that is its place in the
+   output. */
+static int NAME(end_tile)(NAME(turn) *t, ptrdiff_t g, ptrdiff_t i) {
     const NAME(dense_job) *job = t->job;
     const window *w = job->w;
     const T *add = job->end ? job->end->add : NULL;
+    const ptrdiff_t k0 = i * TILE_M, filters = smaller(TILE_M, w->k - k0), channel = (g * w->k + k0) * w->y_c;
+    const int direct = t->panel->place >= 0 && filters == TILE_M;
     NAME(tile_end) *end = &t->end;
     if (job->bias) end->bias = job->bias + (g * job->tiles + i) * TILE_M;
     end->c = direct ? job->y + channel + t->panel->place : t->desk->tile;
@@ -173,41 +177,52 @@ static void NAME(end_tile)(NAME(turn) *t, ptrdiff_t g, ptrdiff_t i, ptrdiff_t ch
     if (direct && job->far) /* each row of the tile is in a plane of its own: no prefetcher would have the lines */
         for (ptrdiff_t m = 0; m < TILE_M; m++)
             for (ptrdiff_t v = 0; v < t->panel->vectors; v++) __builtin_prefetch(end->c + m * end->row + v * VL, 1);
+    return direct;
 }
 
-/* The block times one tile of filters; after the last block the tile is finished and stored. `taking`: read from there and copied on the
-   way (tile_taking), or NULL. The last few pixels lie in the panel's rows where the weight is packed, and after them, one pixel after
-   another, where it is read in place. */
-static void NAME(multiply_tile)(NAME(turn) *t, const NAME(operand) *a, const T *taking, const T *next_rows, ptrdiff_t g,
-                                ptrdiff_t i, T *partial, T *columns) {
+/* The block times the tiles of filters first .. stop-1; after the last block they are finished and stored. `taking`: where the rows lie
+   that the first tile copies on its way (tile_taking), or NULL. next_rows: what comes after them, `next_step` apart from one tile to
+   the next. The last few pixels lie in the panel's rows where the weight is packed, and after them, one pixel after another, where it
+   is read in place. */
+static void NAME(multiply_tiles)(NAME(turn) *t, NAME(operand) a, ptrdiff_t g, ptrdiff_t first, ptrdiff_t stop,
+                                 const T *taking, const T *next_rows, ptrdiff_t next_step, T *partial, T *columns) {
     const NAME(dense_job) *job = t->job;
     const NAME(desk) *desk = t->desk;
     const NAME(panel) *panel = t->panel;
-    const window *w = job->w;
-    const ptrdiff_t k0 = i * TILE_M, filters = smaller(TILE_M, w->k - k0), channel = (g * w->k + k0) * w->y_c;
-    const ptrdiff_t count = t->block->count;
-    const int direct = panel->place >= 0 && filters == TILE_M;
+    const ptrdiff_t count = t->block->count, vectors = panel->vectors, few = panel->few;
     const T *source[TILE_V];
     NAME(tile_end) *end = &t->end;
-    end->c = partial;
-    end->partial = t->first ? NULL : partial;
-    end->next_a = a->next;
-    end->next_b = next_rows;
-    if (t->last) NAME(end_tile)(t, g, i, channel, filters, direct);
-    for (ptrdiff_t v = 0; taking && v < TILE_V; v++) source[v] = taking + v * VL;
-    if (taking)
-        NAME(tile_taking)[panel->vectors](count, a->at, a->row, a->step, source, desk->source, end);
-    else if (panel->vectors)
-        NAME(tile)[panel->vectors](count, a->at, a->row, a->step, t->b, t->off, end);
-    if (panel->few && job->in_place) {
-        NAME(tile_columns)(count, a->at, a->row, t->b[0] + PANEL_ROWS(panel), panel->few, t->first, columns);
-        end->partial = NULL; /* the sums of columns wait apart */
-        if (t->last) NAME(tile_columns_end)(columns, end, panel->vectors * VL, panel->few);
-    } else if (panel->few) {
-        NAME(tile_few)(count, a->at, t->b[0], t->off, end, panel->vectors * VL, panel->few);
+    for (ptrdiff_t i = first; i < stop; i++) {
+        int direct = 1;
+        end->c = partial;
+        end->partial = t->first ? NULL : partial;
+        end->next_a = a.ahead ? a.at + a.tile : a.at;
+        end->next_b = next_rows;
+        if (t->last) direct = NAME(end_tile)(t, g, i);
+        if (taking) {
+            for (ptrdiff_t v = 0; v < TILE_V; v++) source[v] = taking + v * VL;
+            NAME(tile_taking)[vectors](count, a.at, a.row, a.step, source, desk->source, end);
+            taking = NULL;
+        } else if (vectors) {
+            NAME(tile)[vectors](count, a.at, a.row, a.step, t->b, t->off, end);
+        }
+        if (few && job->in_place) {
+            NAME(tile_columns)(count, a.at, a.row, t->b[0] + PANEL_ROWS(panel), few, t->first, columns);
+            end->partial = NULL; /* the sums of columns wait apart */
+            if (t->last) NAME(tile_columns_end)(columns, end, vectors * VL, few);
+            columns += TILE_FEW * TILE_M * VL;
+        } else if (few) {
+            NAME(tile_few)(count, a.at, t->b[0], t->off, end, vectors * VL, few);
+        }
+        if (!direct) {
+            const window *w = job->w;
+            NAME(tile_to_output)(w, desk->runs, panel->run_count, desk->tile, job->y + (g * w->k + i * TILE_M) * w->y_c,
+                                 smaller(TILE_M, w->k - i * TILE_M));
+        }
+        a.at += a.tile;
+        partial += TILE_M * TILE_PITCH;
+        next_rows += next_step;
     }
-    if (t->last && !direct)
-        NAME(tile_to_output)(w, desk->runs, panel->run_count, desk->tile, job->y + channel, filters);
 }
 
 static void NAME(set_offsets)(NAME(desk) *desk, ptrdiff_t row) {
@@ -268,13 +283,13 @@ static void NAME(dense_panel)(const NAME(dense_job) *job, NAME(desk) *desk, ptrd
             turn.off = laid->off + block.done;
             for (ptrdiff_t v = 0; v < panel.vectors; v++) turn.b[v] = NAME(laid_pixel)(laid, panel.first + v * VL);
         }
-        for (ptrdiff_t tile = tile0; tile < tile1; tile++) {
-            const T *at = job->packed + ((g * job->tiles + tile) * depth + block.done) * TILE_M;
-            const NAME(operand) a = {.at = at, .next = at + depth * TILE_M, .row = 1, .step = TILE_M};
-            const T *taking = source && tile == tile0 ? source + block.c0 * w->x_c : NULL;
-            NAME(multiply_tile)(&turn, &a, taking, turn.b[0], g, tile,
-                                desk->partial + (tile - tile0) * TILE_M * TILE_PITCH, NULL);
-        }
+        const NAME(operand) a = {.at = job->packed + ((g * job->tiles + tile0) * depth + block.done) * TILE_M,
+                                 .tile = depth * TILE_M,
+                                 .row = 1,
+                                 .step = TILE_M,
+                                 .ahead = 1};
+        NAME(multiply_tiles)(&turn, a, g, tile0, tile1, source ? source + block.c0 * w->x_c : NULL, turn.b[0], 0,
+                             desk->partial, NULL);
     }
 }
 

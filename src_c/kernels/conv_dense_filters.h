@@ -40,19 +40,22 @@ static void NAME(gather_task)(void *context, ptrdiff_t task, void *scratch) {
     }
 }
 
-/* The weight of register tile `first + i` of a task's filters: where it lies, as dense_pack left it, or packed at the desk. */
+/* The weight of a task's filters from register tile `first` on: where it lies, as dense_pack left it, or packed at the desk. */
 static NAME(operand) NAME(operand_of)(const NAME(dense_job) *job, const NAME(desk) *desk, ptrdiff_t g, ptrdiff_t first,
-                                      ptrdiff_t i, const NAME(block) *block) {
+                                      const NAME(block) *block) {
     const window *w = job->w;
-    const ptrdiff_t depth = w->c * w->taps, tile = first + i;
-    if (job->in_place) {
-        const T *at = job->weight + g * w->w_g + tile * TILE_M * w->w_k + block->done;
-        return (NAME(operand)){.at = at, .next = at, .row = w->w_k, .step = 1};
+    const ptrdiff_t depth = w->c * w->taps;
+    if (job->in_place)
+        return (NAME(operand)){.at = job->weight + g * w->w_g + first * TILE_M * w->w_k + block->done,
+                               .tile = TILE_M * w->w_k,
+                               .row = w->w_k,
+                               .step = 1};
+    NAME(operand) a = {.at = desk->weight, .tile = BLOCK_ROOM * TILE_M, .row = 1, .step = TILE_M, .ahead = 1};
+    if (job->packed) {
+        a.at = job->packed + ((g * job->tiles + first) * depth + block->done) * TILE_M;
+        a.tile = depth * TILE_M;
     }
-    const T *at = job->packed ? job->packed + ((g * job->tiles + tile) * depth + block->done) * TILE_M
-                              : desk->weight + i * BLOCK_ROOM * TILE_M;
-    return (NAME(operand)){
-        .at = at, .next = at + (job->packed ? depth : BLOCK_ROOM) * TILE_M, .row = 1, .step = TILE_M};
+    return a;
 }
 
 static void NAME(filters_task)(void *context, ptrdiff_t task, void *scratch) {
@@ -74,14 +77,9 @@ static void NAME(filters_task)(void *context, ptrdiff_t task, void *scratch) {
             NAME(set_offsets)(&desk, panel.row);
             const T *rows = NAME(panel_block)(job, g, p, blocks, i);
             NAME(turn) turn = NAME(turn_of)(job, &desk, &panel, &block, rows);
-            for (ptrdiff_t tile = first; tile < stop; tile++) {
-                const NAME(operand) a = NAME(operand_of)(job, &desk, g, first, tile - first, &block);
-                const T *next =
-                    rows + blocks * job->input_block + (tile - first) * BLOCK_ROOM * (64 / (ptrdiff_t)sizeof(T));
-                NAME(multiply_tile)(&turn, &a, NULL, next, g, tile,
-                                    desk.partial + (p * job->together + tile - first) * TILE_M * TILE_PITCH,
-                                    desk.columns + (tile - first) * TILE_FEW * TILE_M * VL);
-            }
+            NAME(multiply_tiles)(&turn, NAME(operand_of)(job, &desk, g, first, &block), g, first, stop, NULL,
+                                 rows + blocks * job->input_block, BLOCK_ROOM * (64 / (ptrdiff_t)sizeof(T)),
+                                 desk.partial + p * job->together * TILE_M * TILE_PITCH, desk.columns);
         }
     }
 }
