@@ -1,6 +1,6 @@
 """`python planted_overflow.py [ELEMENTS]`: a kernel that is told of so many more elements (4) than its array has, which
-the binding believes: for checkers of memory. It must end at once, and write no further than what a checker keeps free behind
-an array, for a torn heap can hang. AddressSanitizer, which stops before it is written, sees whole vectors alone."""
+the binding believes: for checkers of memory. It must end at once, and write no further than what a checker keeps free
+behind an array, for a torn heap can hang. AddressSanitizer stops before the write, and sees whole vectors alone."""
 
 import os
 import sys
