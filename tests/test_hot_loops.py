@@ -50,7 +50,7 @@ def register(target):
 
 def on_the_stack(code, loop):
     """What of a loop touches the stack. %rbp is a register like others unless the function points it at the stack."""
-    frame = any(re.match(r"(mov|lea)\s+\S*%rsp\)?,%rbp$", text) for _, text in code)
+    frame = any(re.match(r"(mov\s+%rsp|lea\s+\S*\(%rsp\)),%rbp$", text) for _, text in code)
     return [text for text in loop if "%rsp" in text or (frame and "%rbp" in text)]
 
 
