@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-if not (ROOT / "src_c").is_dir():
+if not (ROOT / "src_c").is_dir():  # .ci/wheels tests the installed package away from its sources
     pytest.skip("the script is for the whole tree", allow_module_level=True)
 SCRIPT = ROOT / ".ci/harden"
 CHECKS = re.search(r'^all="(.*)"$', SCRIPT.read_text(), re.M)[1].split()

@@ -73,12 +73,7 @@ def test_dilated(algorithm, dilation):
         (3, 16, 48, 30, 9, 1),
         (1, 33, 17, 41, 5, 1),
     ):
-        for padding in (tuple(far), 0, (1, 7), ((0, 9), (3, 1))):
-            before = (
-                [p if isinstance(p, tuple) else (p, p) for p in np.broadcast_to(padding, 2).tolist()]
-                if not (isinstance(padding, tuple) and isinstance(padding[0], tuple))
-                else list(padding)
-            )
+        for before in ([(d, d) for d in far.tolist()], [(0, 0)] * 2, [(1, 1), (7, 7)], [(0, 9), (3, 1)]):
             P, Q = (size + sum(b) - 2 * d for size, b, d in zip((H, W), before, far.tolist(), strict=True))
             if P < 1 or Q < 1:
                 continue

@@ -67,14 +67,8 @@ static void NAME(split_task)(void *context, ptrdiff_t task, void *scratch) {
     for (ptrdiff_t phase = 0; phase < of[0] * of[1]; phase++) {
         const ptrdiff_t left = p->lo[1] + phase % of[1];
         T *to = p->to + ((n * of[0] * of[1] + phase) * p->channels + c) * part[0] * part[1];
-        for (ptrdiff_t i = 0; i < part[0]; i++, to += part[1]) {
-            const ptrdiff_t row = p->lo[0] + phase / of[1] + i * d[0];
-            ptrdiff_t lo = 0, hi = 0;
-            if (row >= 0 && row < p->size[0]) inside(left, d[1], p->size[1], part[1], &lo, &hi);
-            memset(to, 0, (size_t)lo * sizeof(T));
-            if (hi > lo) NAME(deal)(plane + row * p->x_row + left + lo * d[1], d[1], hi - lo, to + lo);
-            memset(to + hi, 0, (size_t)(part[1] - hi) * sizeof(T));
-        }
+        for (ptrdiff_t i = 0; i < part[0]; i++, to += part[1])
+            NAME(deal_row)(plane, p->x_row, p->size, p->lo[0] + phase / of[1] + i * d[0], left, d[1], part[1], to);
     }
 }
 

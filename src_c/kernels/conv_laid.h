@@ -42,6 +42,16 @@ static void NAME(deal)(const T *from, ptrdiff_t step, ptrdiff_t count, T *to) {
     for (; i < count; i++) to[i] = from[i * step];
 }
 
+/* `length` elements of a row of a plane, whose rows are x_row apart: every step-th from column `first` on, zeros outside of the plane. */
+static void NAME(deal_row)(const T *plane, ptrdiff_t x_row, const ptrdiff_t *size, ptrdiff_t row, ptrdiff_t first,
+                           ptrdiff_t step, ptrdiff_t length, T *to) {
+    ptrdiff_t lo = 0, hi = 0;
+    if (row >= 0 && row < size[0]) inside(first, step, size[1], length, &lo, &hi);
+    memset(to, 0, (size_t)lo * sizeof(T));
+    if (hi > lo) NAME(deal)(plane + row * x_row + first + lo * step, step, hi - lo, to + lo);
+    memset(to + hi, 0, (size_t)(length - hi) * sizeof(T));
+}
+
 static void NAME(lay_plane)(void *context, ptrdiff_t task, void *scratch) {
     const NAME(laid) *l = context;
     const window *w = l->w;
@@ -50,14 +60,8 @@ static void NAME(lay_plane)(void *context, ptrdiff_t task, void *scratch) {
     T *to = l->rows + task * l->height * step * l->pitch;
     (void)scratch;
     for (ptrdiff_t h = l->e.lo[1]; h < l->e.lo[1] + l->height; h++)
-        for (ptrdiff_t phase = 0; phase < step; phase++, to += l->pitch) {
-            const ptrdiff_t first = l->e.lo[2] + phase;
-            ptrdiff_t lo = 0, hi = 0;
-            if (h >= 0 && h < w->in[1]) inside(first, step, w->in[2], l->pitch, &lo, &hi);
-            memset(to, 0, (size_t)lo * sizeof(T));
-            NAME(deal)(plane + h * w->x_s[1] + first + lo * step, step, hi - lo, to + lo);
-            memset(to + hi, 0, (size_t)(l->pitch - hi) * sizeof(T));
-        }
+        for (ptrdiff_t phase = 0; phase < step; phase++, to += l->pitch)
+            NAME(deal_row)(plane, w->x_s[1], w->in + 1, h, l->e.lo[2] + phase, step, l->pitch, to);
 }
 
 static int NAME(lay_input)(NAME(laid) *l, const window *w, const T *x) {

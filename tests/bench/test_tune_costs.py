@@ -12,7 +12,7 @@ from fastconv import _geometry, _kernels
 
 cost_model = pytest.importorskip("cost_model", reason="benchmarks/ is not there")
 tune_costs = pytest.importorskip("tune_costs", reason="benchmarks/ is not there")
-if not cost_model.TARGETS.is_dir():
+if not cost_model.TARGETS.is_dir():  # .ci/wheels tests the installed package away from its sources
     pytest.skip("the sources of the kernels are not there", allow_module_level=True)
 
 LAYERS = [
