@@ -1,5 +1,6 @@
-"""Gradients in one flat buffer, summed over the ranks in buckets while the backward pass still runs.
-The order in which buckets are sent must be the same on all ranks, whatever their networks do."""
+"""Gradients in one flat buffer, summed over the ranks in buckets while the backward pass still runs; one that would
+fill a bucket is summed where it is. The order in which they are sent must be the same on all ranks, whatever their
+networks do."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,21 +16,25 @@ _ALIGNMENT = 64
 
 
 class _Bucket:
-    """Neighbouring parameters of one dtype, then for each how many ranks added to it: summed as one array."""
+    """Parameters of one dtype whose gradients are copied into one array and summed there; or one parameter whose
+    gradient is large enough to be summed where it is."""
 
     def __init__(self, parameters: list[Parameter]) -> None:
         self.parameters = parameters
         self.dtype = parameters[0].data.dtype
+        self.copied = not _fills_a_bucket(parameters[0])
         step = _ALIGNMENT // self.dtype.itemsize
         sizes = [-(-parameter.data.size // step) * step for parameter in parameters]
         self.starts = [sum(sizes[:place]) for place in range(len(sizes))]
-        self.length = -(-(sum(sizes) + len(sizes)) // step) * step
+        self.nbytes = sum(sizes) * self.dtype.itemsize if self.copied else 0
 
     def place(self, memory: np.ndarray) -> None:
-        """Live in these bytes."""
-        self.array = memory.view(self.dtype)
-        self.views = self._cut(self.array)
-        self.touched = self.array[self.length - len(self.parameters) :]
+        """Live in these bytes, where gradients are copied."""
+        if self.copied:
+            self._take(memory.view(self.dtype))
+
+    def _take(self, array: np.ndarray) -> None:
+        self.array, self.views = array, self._cut(array)
 
     def _cut(self, array: np.ndarray) -> list[np.ndarray]:
         return [
@@ -44,18 +49,27 @@ class _Bucket:
         self.request: Request | None = None
         self.late: np.ndarray | None = None
 
-    def late_views(self) -> list[np.ndarray]:
-        """Where goes what comes after the bucket was sent."""
-        if self.late is None:
-            self.late = np.zeros_like(self.array)
-        return self._cut(self.late)
+    def add(self, place: int, gradient: np.ndarray) -> None:
+        """Add to the gradient of a parameter, after the bucket was sent to what is summed at the end of the step."""
+        self.added[place] += 1
+        if self.request is not None:
+            if self.late is None:
+                self.late = np.zeros_like(self.array)
+            self._cut(self.late)[place][...] += gradient
+        elif self.added[place] > 1:
+            self.views[place][...] += gradient
+        elif self.copied:
+            self.views[place][...] = gradient
+        else:
+            self._take(np.ascontiguousarray(gradient, self.dtype).reshape(-1))
 
     def send(self, communicator: Communicator) -> None:
         """Begin the sum; what was not added to counts as zero."""
-        for view, added in zip(self.views, self.added, strict=True):
-            if not added:
-                view[...] = 0
-        self.touched[...] = np.minimum(self.added, 1)
+        for place, added in enumerate(self.added):
+            if not added and self.copied:
+                self.views[place][...] = 0
+            elif not added:
+                self._take(np.zeros(self.parameters[place].data.size, self.dtype))
         self.request = communicator.start_allreduce(self.array)
 
 
@@ -70,7 +84,7 @@ class GradientBuffer:
         self._communicator = communicator
         self.parameters = list(parameters)
         self._buckets = [_Bucket(group) for group in _grouped(self.parameters[::-1])]
-        ends = np.cumsum([0, *(bucket.length * bucket.dtype.itemsize for bucket in self._buckets)])
+        ends = np.cumsum([0, *(bucket.nbytes for bucket in self._buckets)])
         self._memory = np.zeros(ends[-1], np.uint8)
         for bucket, start, end in zip(self._buckets, ends[:-1], ends[1:], strict=True):
             bucket.place(self._memory[start:end])
@@ -94,17 +108,12 @@ class GradientBuffer:
         parameter = bucket.parameters[place]
 
         def receive(gradient: np.ndarray) -> None:
-            bucket.added[place] += 1
-            if bucket.request is not None:
-                bucket.late_views()[place][...] += gradient
-                return
-            if bucket.added[place] == 1:
-                bucket.views[place][...] = gradient
-            else:
-                bucket.views[place][...] += gradient
-            if bucket.added[place] == self._expected[parameter]:
-                bucket.missing -= 1
-            self._send_complete()
+            sent = bucket.request is not None
+            bucket.add(place, gradient)
+            if not sent:
+                if bucket.added[place] == self._expected[parameter]:
+                    bucket.missing -= 1
+                self._send_complete()
 
         return receive
 
@@ -122,15 +131,17 @@ class GradientBuffer:
         for bucket in self._buckets[self._sent :]:
             bucket.send(self._communicator)
         late = any(bucket.late is not None for bucket in self._buckets)
-        totals = self._communicator.allreduce(np.append(totals, float(late)))
+        added = [bool(number) for bucket in self._buckets for number in bucket.added]
+        sums = self._communicator.allreduce(np.array([*totals, late, *added], np.float64))
         for bucket in self._buckets:
             bucket.request.wait()
-        if totals[-1]:
+        if sums[len(totals)]:
             self._add_late()
+        touched = iter(sums[len(totals) + 1 :])
         for bucket in self._buckets:
-            for parameter, view, touched in zip(bucket.parameters, bucket.views, bucket.touched, strict=True):
-                parameter.grad = view if touched else None
-        return totals[:-1]
+            for parameter, view in zip(bucket.parameters, bucket.views, strict=True):
+                parameter.grad = view if next(touched) else None
+        return sums[: len(totals)]
 
     def _add_late(self) -> None:
         for bucket in self._buckets:
@@ -140,11 +151,19 @@ class GradientBuffer:
                 self._expected[parameter] = max(self._expected[parameter], added)
 
 
+def _fills_a_bucket(parameter: Parameter) -> bool:
+    return parameter.data.nbytes >= _BUCKET_BYTES
+
+
 def _grouped(parameters: list[Parameter]) -> Iterator[list[Parameter]]:
-    """Runs of one dtype, of about a bucket's bytes."""
+    """Those that fill a bucket each alone, the others by runs of one dtype of about a bucket's bytes, in the order in
+    which they are complete."""
     group: list[Parameter] = []
     held = 0
     for parameter in parameters:
+        if _fills_a_bucket(parameter):
+            yield [parameter]
+            continue
         if group and (held >= _BUCKET_BYTES or group[0].data.dtype != parameter.data.dtype):
             yield group
             group, held = [], 0

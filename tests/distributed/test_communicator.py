@@ -132,19 +132,21 @@ def test_buckets_go_while_others_are_still_missing(monkeypatch):
         given = [rng.standard_normal(p.data.shape).astype(p.data.dtype) for p in parameters]
         communicator.sent.clear()
         with buffer.receiving():
-            for place in (4, 3):
-                parameters[place].add_gradient(given[place].copy())
-            # Complete after these two, until a step has shown that one of them may get a second part.
-            assert len(communicator.sent) == (0 if step == 2 else 1)
+            large = given[3].copy()
+            parameters[4].add_gradient(given[4].copy())
+            parameters[3].add_gradient(large)
+            # What fills a bucket goes first, then the others, but not before all parts that a step has shown.
+            assert communicator.sent == ([] if step == 2 else [4800, 64])
             parameters[0].add_gradient(given[0].copy())
             if step == 1:  # a second part of one whose bucket has gone
                 parameters[3].add_gradient(given[3].copy())
             parameters[2].add_gradient(given[2].copy())
             totals = buffer.finish(np.array([1.5, 2.0]))
-        assert len(communicator.sent) == 3
+        assert communicator.sent == [4800, 64, 64, 64 + 3648]
         np.testing.assert_array_equal(totals, [3, 4])
         for place, factor in ((4, 2), (3, 4 if step == 1 else 2), (2, 2), (0, 2)):
             np.testing.assert_allclose(parameters[place].grad, factor * given[place], rtol=1e-6)
+        assert np.shares_memory(parameters[3].grad, large), "summed where it is"
         assert parameters[1].grad is None and parameters[1].receiver is None
 
 
