@@ -156,6 +156,48 @@ def test_non_finite_values_stay_in_their_windows(algorithm, stride, value):
 
 
 @pytest.mark.parametrize("algorithm", ["auto", "winograd"])
+@strides
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_non_finite_gradients_stay_in_their_windows(algorithm, stride, value):
+    x, w, dy = operands(2, 32, 24, 17, 14, 1, stride=stride)
+    settings = {"padding": 1, "stride": stride}
+    for place in range(0, dy[0].size, 199):
+        bad = dy.copy()
+        bad.flat[place] = value
+        with np.errstate(invalid="ignore"):
+            want = reference.conv2d_grad_input(bad.astype(np.float64), w.astype(np.float64), x.shape, **settings)
+        got = fastconv.conv2d_grad_input(bad, w, x.shape, algorithm=algorithm, **settings)
+        line = f"conv2d_grad_input dy.flat[{place}]={value} stride={stride} algorithm={algorithm!r}"
+        assert np.array_equal(np.isfinite(got), np.isfinite(want)), line
+        finite = np.isfinite(want)
+        assert np.abs(got[finite] - want[finite]).max() <= 4e-6 * np.abs(want[finite]).max(), line
+
+
+@pytest.mark.parametrize("padding", [1, 3, (3, 1), (1, 2)])
+@pytest.mark.parametrize("size", [(9, 31), (16, 8), (1, 1), (3, 2), (18, 65)])
+def test_stride_2_back_to_the_input(padding, size):
+    """All four phases at once where a tile can begin with the middle tap: odd padding; groups, transposed with a bias."""
+    before = np.broadcast_to(padding, 2)
+    H, W = (max(n, 3 - 2 * p) for n, p in zip(size, before, strict=True))
+    rng = np.random.default_rng(0)
+    for groups in (1, 2):
+        x = np.zeros((3, 32, H, W), np.float32)
+        w = rng.standard_normal((48, 32 // groups, 3, 3), np.float32)
+        settings = {"stride": 2, "padding": padding, "groups": groups}
+        dy = rng.standard_normal(fastconv.conv2d(x, w, **settings).shape, np.float32)
+        wide = dy.astype(np.float64), w.astype(np.float64)
+        want = reference.conv2d_grad_input(*wide, x.shape, **settings)
+        line = f"{x.shape} {settings}"
+        for algorithm in LIMIT:
+            got = fastconv.conv2d_grad_input(dy, w, x.shape, algorithm=algorithm, **settings)
+            close(got, want, LIMIT[algorithm], f"conv2d_grad_input {line} {algorithm}")
+        bias = rng.standard_normal(32, np.float32)
+        over = tuple((n + 2 * p - 3) % 2 for n, p in zip((H, W), before, strict=True))
+        got = fastconv.conv_transpose2d(dy, w, bias, output_padding=over, **settings)
+        close(got, want + bias[:, None, None], LIMIT["auto"], f"conv_transpose2d {line}")
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "winograd"])
 def test_huge_finite_values_stay_in_their_windows(algorithm):
     """Values whose transformed tile would overflow although the sum does not."""
     x, w, _ = operands(1, 16, 16, 13, 14, 1)

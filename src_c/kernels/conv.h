@@ -103,9 +103,10 @@ static ptrdiff_t NAME(choose)(const window *w, ptrdiff_t algorithm, int packed, 
     return !plain ? FC_WINOGRAD_STRIDED : two < four ? FC_WINOGRAD_2 : FC_WINOGRAD_4;
 }
 
-/* Whether the gradient to the weight goes by Winograd: its sums are four times the weight, so it needs pixels to pay for them. */
+/* Whether the gradient to the weight goes by Winograd: transforms make its tiles a fifth dearer than their products, and the sums,
+   which are four times the weight, cost as much as SUMS tiles more. */
 static int NAME(choose_gradient)(const window *w, ptrdiff_t algorithm, NAME(taps_3x3) *taps) {
-    enum { LEAST_CHANNELS = 16, LEAST_PIXELS = 784 };
+    enum { LEAST_CHANNELS = 16, SUMS = 12 };
     NAME(dilated) dilated;
     if (algorithm == FC_DIRECT) return 0;
     if (NAME(undilate)(w, &dilated)) { /* all images at once */
@@ -114,8 +115,10 @@ static int NAME(choose_gradient)(const window *w, ptrdiff_t algorithm, NAME(taps
         w = &dilated.near;
     }
     if (!NAME(winograd_taps)(w, 1, taps)) return 0;
-    return algorithm >= FC_WINOGRAD ||
-           (smaller(w->c, w->k) >= LEAST_CHANNELS && w->n * window_pixels(w) >= LEAST_PIXELS);
+    if (algorithm >= FC_WINOGRAD) return 1;
+    const double tiles = (double)w->n * (double)(divide_up(w->out[1], 4) * divide_up(w->out[2], 4));
+    return smaller(w->c, w->k) >= LEAST_CHANNELS &&
+           9.0 * (double)(w->n * window_pixels(w)) >= 36 * (1.2 * tiles + SUMS);
 }
 
 /* Run a window; `packed` may be NULL. */

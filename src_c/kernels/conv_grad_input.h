@@ -1,11 +1,10 @@
-/* Gradient to the input, which is also the transposed convolution: one window over dy for each phase of the stride. */
+/* Gradient to the input, which is also the transposed convolution: one window over dy for each phase of the stride, or where the stride is
+   2 and the kernel 3 x 3 all of them at once by Winograd. */
 
-/* One phase of the gradient to the input: the input positions phase, phase + stride, ... on each axis. Input position i receives
-   from output position p through tap r where p * stride - pad + r * dilation = i; with i = phase + stride * j that is
-   p = j + (phase + pad - r * dilation) / stride for the taps r where the division is exact: a window of step 1 over dy. */
-static void NAME(input_window)(const fc_conv *s, const ptrdiff_t *phase, ptrdiff_t *taps, window *w) {
+/* What all phases have in common: dy for the input, the input for the output. */
+static void NAME(gradient_window)(const fc_conv *s, ptrdiff_t *taps, window *w) {
     const ptrdiff_t *k = s->kernel, all = k[0] * k[1] * k[2];
-    *w = (window){.n = s->n, .groups = s->g, .c = s->k / s->g, .k = s->c / s->g, .tap = taps};
+    *w = (window){.n = s->n, .groups = s->g, .c = s->k / s->g, .k = s->c / s->g, .tap = taps, .w_tap = taps + 3 * all};
     NAME(strides)(s->k, s->out, s->channels_last, &w->x_n, &w->x_c, w->x_s);
     NAME(strides)(s->c, s->in, s->channels_last, &w->y_n, &w->y_c, w->y_s);
     w->w_k = all;
@@ -13,12 +12,22 @@ static void NAME(input_window)(const fc_conv *s, const ptrdiff_t *phase, ptrdiff
     w->w_g = w->w_c * w->c;
     for (int a = 0; a < 3; a++) {
         w->in[a] = s->out[a];
-        w->out[a] = (s->in[a] - phase[a] + s->stride[a] - 1) / s->stride[a];
+        w->out[a] = s->in[a];
         w->step[a] = 1;
+    }
+}
+
+/* One phase of the gradient to the input: the input positions phase, phase + stride, ... on each axis. Input position i receives
+   from output position p through tap r where p * stride - pad + r * dilation = i; with i = phase + stride * j that is
+   p = j + (phase + pad - r * dilation) / stride for the taps r where the division is exact: a window of step 1 over dy. */
+static void NAME(input_window)(const fc_conv *s, const ptrdiff_t *phase, ptrdiff_t *taps, window *w) {
+    const ptrdiff_t *k = s->kernel, all = k[0] * k[1] * k[2];
+    NAME(gradient_window)(s, taps, w);
+    for (int a = 0; a < 3; a++) {
+        w->out[a] = (s->in[a] - phase[a] + s->stride[a] - 1) / s->stride[a];
         w->y_s[a] *= s->stride[a];
     }
     ptrdiff_t *tap = taps, *w_tap = taps + 3 * all;
-    w->w_tap = w_tap;
     for (ptrdiff_t t = 0; t < all; t++) {
         const ptrdiff_t at[3] = {t / (k[1] * k[2]), t / k[2] % k[1], t % k[2]};
         int exact = 1;
@@ -121,9 +130,7 @@ static void NAME(fill_input)(const fc_conv *s, const T *bias, T *dx) {
             for (ptrdiff_t i = 0; i < pixels; i++) dx[p * pixels + i] = bias[p % s->c];
 }
 
-static int NAME(conv_grad_input)(const fc_conv *s, const void *dy, const void *weight, const void *bias, void *dx) {
-    const window channels = {.groups = s->g, .c = s->k / s->g, .k = s->c / s->g};
-    if (NAME(is_depthwise)(&channels) && NAME(spreads)(s)) return NAME(plane_spread)(s, dy, weight, bias, dx);
+static int NAME(grad_input_by_phases)(const fc_conv *s, const T *dy, const T *weight, const T *bias, T *dx) {
     ptrdiff_t *taps = NAME(alloc_taps)(s), phase[3] = {0};
     T *packed = NULL;
     if (!taps) return FC_NO_MEMORY;
@@ -138,7 +145,7 @@ static int NAME(conv_grad_input)(const fc_conv *s, const void *dy, const void *w
         NAME(input_window)(s, phase, taps, &w);
         if (status != FC_OK || (gaps && w.taps == 0)) continue;
         const ptrdiff_t *stride = s->stride;
-        T *to = (T *)dx + phase[0] * (w.y_s[0] / stride[0]) + phase[1] * (w.y_s[1] / stride[1]) +
+        T *to = dx + phase[0] * (w.y_s[0] / stride[0]) + phase[1] * (w.y_s[1] / stride[1]) +
                 phase[2] * (w.y_s[2] / stride[2]);
         const int direct = NAME(choose)(&w, s->algorithm, 0, &grid) == FC_DIRECT;
         status =
@@ -148,4 +155,13 @@ static int NAME(conv_grad_input)(const fc_conv *s, const void *dy, const void *w
     fc_free(packed);
     fc_free(taps);
     return status;
+}
+
+#include "conv_winograd_spread.h"
+
+static int NAME(conv_grad_input)(const fc_conv *s, const void *dy, const void *weight, const void *bias, void *dx) {
+    const window channels = {.groups = s->g, .c = s->k / s->g, .k = s->c / s->g};
+    if (NAME(is_depthwise)(&channels) && NAME(spreads)(s)) return NAME(plane_spread)(s, dy, weight, bias, dx);
+    if (NAME(spread_pays)(s)) return NAME(grad_input_spread)(s, dy, weight, bias, dx);
+    return NAME(grad_input_by_phases)(s, dy, weight, bias, dx);
 }

@@ -1,5 +1,5 @@
-/* Winograd convolution F(WINO_OUT x WINO_OUT, 3x3) over a window of 3 x 3 neighbouring taps and step WINO_STEP: forward, and at step 1
-   the gradient to the input. Written once, included for each WINO_KIND. Point by point the transformed input and weight are multiplied on the
+/* Winograd convolution F(WINO_OUT x WINO_OUT, 3x3) over a window of 3 x 3 neighbouring taps: forward at step 1 and 2, and the gradient to
+   the input of either. Written once, included for each WINO_KIND. Point by point the transformed input and weight are multiplied on the
    micro-kernel; of the two, the larger passes once and the smaller again and again:
 
      many tiles (tiles stay):    the weight is transformed whole; a task transforms the input of a block of tiles, multiplies all

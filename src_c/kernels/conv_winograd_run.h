@@ -1,19 +1,4 @@
-/* Which schedule a Winograd convolution runs with, how its work is cut, and what is computed again directly. Written once, included
-   for each WINO_KIND. */
-
-/* Images with anything not finite, again, directly. */
-static int WINO(redo_directly)(const WINO(job) *job) {
-    window one = *job->w;
-    int status = FC_OK;
-    one.n = 1;
-    for (ptrdiff_t n = 0; n < job->w->n && status == FC_OK; n++) {
-        if (!job->not_finite[n]) continue;
-        fc_epilogue end = job->end ? *job->end : (fc_epilogue){0};
-        if (end.add) end.add = (const T *)end.add + n * one.y_n;
-        status = NAME(dense)(&one, job->x + n * one.x_n, job->weight, job->rows, &end, job->y + n * one.y_n);
-    }
-    return status;
-}
+/* Which schedule a Winograd convolution runs with, and how its work is cut. Written once, included for each WINO_KIND. */
 
 /* How the work is cut where filters stay: as many register tiles of filters as let their weight and the products stay in the
    second-level cache, in passes of KC channels if that lets more of them stay (but then the products of all blocks of a wave have to
@@ -54,27 +39,15 @@ static int WINO(filters_should_stay)(const WINO(job) *job) {
     return w->n * window_pixels(&job->grid) < w->k || weight > LIMIT_BYTES || WINO(tasks_of_blocks)(job) == 1;
 }
 
-/* The packed form of a weight: transformed. */
-static ptrdiff_t WINO(packed_size)(const window *w) {
-    WINO(job) job;
-    WINO(lay_weight)(&job, w->c);
-    return w->groups * divide_up(w->k, TILE_M) * job.tile_pitch;
-}
-
-static int WINO(pack)(const window *w, const NAME(taps_3x3) *taps, const T *weight, T *packed) {
-    WINO(job) job = {.w = w, .taps = taps, .weight = weight, .u = packed, .tiles = divide_up(w->k, TILE_M)};
-    WINO(lay_weight)(&job, w->c);
-    return WINO(weights)(&job);
-}
-
 /* y = epilogue(window of x); the weight as the caller has it, as dense_pack made it (rows), and as WINO(pack) did (packed): one of the
-   first two at least. */
-static int WINO(convolve)(const window *w, const NAME(taps_3x3) *taps, const T *x, const T *weight, const T *rows,
-                          const T *packed, const fc_epilogue *end, T *y) {
+   first two at least. Images in which anything is not finite are marked in not_finite, which is zero before. */
+static int WINO(run)(const window *w, const NAME(taps_3x3) *taps, const T *x, const T *weight, const T *rows,
+                     const T *packed, const fc_epilogue *end, T *y, unsigned char *not_finite) {
     enum { TASKS = 16 };
     WINO(job) job = {.w = w, .grid = *w, .taps = taps, .x = x, .weight = weight, .rows = rows, .packed = packed};
     job.y = y;
     job.end = end;
+    job.not_finite = not_finite;
     job.grid.out[1] = divide_up(w->out[1], WINO_OUT);
     job.grid.out[2] = divide_up(w->out[2], WINO_OUT);
     const ptrdiff_t all = w->n * window_pixels(&job.grid);
@@ -86,9 +59,6 @@ static int WINO(convolve)(const window *w, const NAME(taps_3x3) *taps, const T *
         job.blocks = larger(1, divide_up(job.vectors, 2)); /* two, a bit slower each */
     job.lanes = (divide_up(job.vectors, job.blocks) + (job.few > 0)) * VL;
     job.input_pitch = WINO(pitch)(w->c * job.lanes);
-    job.not_finite = fc_alloc((size_t)w->n, 1);
-    if (!job.not_finite) return FC_NO_MEMORY;
-    memset(job.not_finite, 0, (size_t)w->n);
     const double work = (double)all * WINO_POINTS * (double)(w->groups * w->k) * (double)w->c;
     const int few = !packed && WINO(few_tiles)(w), filters_stay = !few && WINO(filters_should_stay)(&job);
     if (few) {
@@ -103,10 +73,7 @@ static int WINO(convolve)(const window *w, const NAME(taps_3x3) *taps, const T *
         WINO(lay_weight)(&job, w->c);
     }
     job.product_pitch = WINO(pitch)(job.group * TILE_M * job.lanes);
-    int status = few            ? WINO(run_few)(&job, work)
-                 : filters_stay ? WINO(filters_stay)(&job, work)
-                                : WINO(tiles_stay)(&job, work);
-    if (status == FC_OK) status = WINO(redo_directly)(&job);
-    fc_free(job.not_finite);
-    return status;
+    return few            ? WINO(run_few)(&job, work)
+           : filters_stay ? WINO(filters_stay)(&job, work)
+                          : WINO(tiles_stay)(&job, work);
 }

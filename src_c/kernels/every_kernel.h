@@ -15,31 +15,64 @@
 #define WINO_KIND strided
 #define WINO_INPUT_COST STRIDED_INPUT_COST
 #define WINO_OUT 2
-#define WINO_STEP 2
+#define WINO_SPACE 4
+#define WINO_IN 5
+#define WINO_SIDE 5
 #include "winograd_transform.h"
 #include "conv_winograd.h"
 #include "conv_winograd_few.h"
 #include "conv_winograd_run.h"
-#undef WINO_STEP
+#include "conv_winograd_convolve.h"
 #undef WINO_KIND
 #undef WINO_INPUT_COST
+#undef WINO_OUT
+#undef WINO_SPACE
+#undef WINO_IN
+#undef WINO_SIDE
+#define WINO_KIND spread
+#define WINO_INPUT_COST STRIDED_INPUT_COST
+#define WINO_OUT 4
+#define WINO_SPACE 2
+#define WINO_IN 3
+#define WINO_SIDE 5
+#include "winograd_transform.h"
+#include "conv_winograd.h"
+#include "conv_winograd_few.h"
+#include "conv_winograd_run.h"
+#undef WINO_KIND
+#undef WINO_INPUT_COST
+#undef WINO_OUT
+#undef WINO_SPACE
+#undef WINO_IN
+#undef WINO_SIDE
 #define WINO_KIND 2
 #define WINO_INPUT_COST INPUT2_COST
-#define WINO_STEP 1
+#define WINO_OUT 2
+#define WINO_SPACE 2
+#define WINO_IN 4
+#define WINO_SIDE 4
 #include "winograd_transform.h"
 #include "conv_winograd.h"
 #include "conv_winograd_few.h"
 #include "conv_winograd_run.h"
-#undef WINO_OUT
+#include "conv_winograd_convolve.h"
 #undef WINO_KIND
 #undef WINO_INPUT_COST
+#undef WINO_OUT
+#undef WINO_SPACE
+#undef WINO_IN
+#undef WINO_SIDE
 #define WINO_KIND 4
 #define WINO_INPUT_COST INPUT4_COST
 #define WINO_OUT 4
+#define WINO_SPACE 4
+#define WINO_IN 6
+#define WINO_SIDE 6
 #include "winograd_transform.h"
 #include "conv_winograd.h"
 #include "conv_winograd_few.h"
 #include "conv_winograd_run.h"
+#include "conv_winograd_convolve.h"
 #include "conv_plane.h"
 #include "conv_plane_sum.h"
 #include "conv_plane_spread.h"
@@ -51,7 +84,9 @@
 #undef WINO_KIND
 #undef WINO_INPUT_COST
 #undef WINO_OUT
-#undef WINO_STEP
+#undef WINO_SPACE
+#undef WINO_IN
+#undef WINO_SIDE
 #include "conv_dilated.h"
 #include "conv.h"
 #include "conv_grad_input.h"

@@ -2,7 +2,8 @@
    (Lavin and Gray 2016). n x n outputs come from (n + 2)^2 products in place of 9 n^2; at step 2, of 2 x 2 outputs, from 25 in place
    of 36: the taps g0 and g2 meet the even inputs alone, which is F(2, 2), and g1 the odd ones.
    F(4x4, 3x3) is Cook-Toom with the points 0, +-a, +-b and infinity, a = 1/sqrt(2), b = sqrt(2): their powers stay near 1, which keeps
-   the rounding error some four times below that of the usual 0, +-1, +-2. F(2x2, 3x3) has the points 0, +-1 and infinity.
+   the rounding error some four times below that of the usual 0, +-1, +-2. F(2x2, 3x3) has the points 0, +-1 and infinity. The gradient
+   to the input of a window of step 2 is the way back, "spread": of four outputs two meet g0 and g2, by F(2, 2), and two g1 alone.
 
      one dimension:  y = At [(G g) * (Bt d)],   d n + 2 inputs, g 3 weights, y n outputs;  for n = 4  M(x) = x (x^2 - 1/2) (x^2 - 2)
      Bt: coefficients of M(x) / (x - point), scaled; last row those of M.   At: powers of the points.   G: powers over the scales. */
@@ -11,11 +12,10 @@
 #define FASTCONV_WINOGRAD
 #define WINO_A 0.70710678118654752440
 #define WINO_B 1.41421356237309504880
-/* Files written once for every kind (4, 2, strided) say WINO(name) for a name of theirs, and are included with WINO_KIND,
-   WINO_OUT = n and WINO_STEP. */
-#define WINO_SPACE (WINO_OUT * WINO_STEP) /* columns of input from one tile to the next */
-#define WINO_IN (WINO_SPACE + 3 - WINO_STEP) /* columns of input a tile, and as many points */
-#define WINO_POINTS (WINO_IN * WINO_IN)
+/* Files written once for every kind (4, 2, strided, spread) say WINO(name) for a name of theirs, and are included with WINO_KIND and,
+   along an axis: WINO_OUT outputs a tile, WINO_SPACE columns of input from one tile to the next, WINO_IN of them a tile, WINO_SIDE
+   points. */
+#define WINO_POINTS (WINO_SIDE * WINO_SIDE)
 #define WINO__(x, kind) NAME(wino_##x##_##kind)
 #define WINO_(x, kind) WINO__(x, kind)
 #define WINO(x) WINO_(x, WINO_KIND)
@@ -56,6 +56,15 @@ INLINE void NAME(wino_input_strided)(V *d) {
     d[4] = d3;
 }
 
+/* Three inputs to five points. */
+INLINE void NAME(wino_input_spread)(V *d) {
+    const V d0 = d[0], d1 = d[1], d2 = d[2];
+    d[0] = d0 - d1;
+    d[2] = d2 - d1;
+    d[3] = d0;
+    d[4] = d1;
+}
+
 /* At m: the n results are left in the first n places. */
 INLINE void NAME(wino_output_4)(V *m) {
     /* b = 2 a; few constants, for every register holds a value of the tile */
@@ -76,6 +85,14 @@ INLINE void NAME(wino_output_2)(V *m) {
 INLINE void NAME(wino_output_strided)(V *m) {
     m[0] = m[0] + m[1] + m[3];
     m[1] = m[1] + m[2] + m[4];
+}
+
+INLINE void NAME(wino_output_spread)(V *m) {
+    const V odd = m[0] + m[1], next = m[1] + m[2];
+    m[0] = m[3];
+    m[1] = odd;
+    m[2] = m[4];
+    m[3] = next;
 }
 
 /* G g: three weights, `sg` elements apart, to a point each, `su` apart. */
@@ -106,6 +123,14 @@ INLINE void NAME(wino_weight_strided)(const V *g, const int sg, V *u, const int 
     u[0] = g0;
     u[su] = g0 + g2;
     u[2 * su] = g2;
+    u[3 * su] = u[4 * su] = g1;
+}
+
+INLINE void NAME(wino_weight_spread)(const V *g, const int sg, V *u, const int su) {
+    const V g0 = g[0], g1 = g[sg], g2 = g[2 * sg];
+    u[0] = g2;
+    u[su] = g0 + g2;
+    u[2 * su] = g0;
     u[3 * su] = u[4 * su] = g1;
 }
 

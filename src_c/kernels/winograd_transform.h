@@ -73,7 +73,9 @@ INLINE void WINO(split_columns)(const int loaded, const T *row, const MASK *mask
     column[0] = NAME(veven)(l[0], l[1]);
     column[1] = NAME(vodd)(l[0], l[1]);
     column[2] = NAME(veven)(m[0], m[1]);
+#if WINO_IN > 3
     column[3] = NAME(vodd)(m[0], m[1]);
+#endif
 #endif
 }
 
@@ -89,8 +91,8 @@ static void WINO(transform_input)(const window *w, const NAME(taps_3x3) *taps, c
             const T *from = plane + t->r.at[0] * w->x_n + WINO_SPACE * t->r.at[3] + taps->lo[1];
             for (ptrdiff_t h = 0; h < WINO_IN; h++) {
                 const ptrdiff_t row = WINO_SPACE * t->r.at[2] + taps->lo[0] + h;
-                T *here = patch + h * WINO_IN * WINO_PATCH + t->r.lane;
-                V column[WINO_IN];
+                T *here = patch + h * WINO_SIDE * WINO_PATCH + t->r.lane;
+                V column[WINO_SIDE];
                 if (row >= 0 && row < w->in[1]) {
                     const T *at = from + row * w->x_s[1];
                     /* Rows of two channels on: short stretches far apart, which no hardware prefetcher follows. */
@@ -104,22 +106,22 @@ static void WINO(transform_input)(const window *w, const NAME(taps_3x3) *taps, c
                     WINO(input)(column);
                 } else {
                     UNROLL(6)
-                    for (int j = 0; j < WINO_IN; j++) column[j] = NAME(vzero)();
+                    for (int j = 0; j < WINO_SIDE; j++) column[j] = NAME(vzero)();
                 }
                 UNROLL(6)
-                for (int j = 0; j < WINO_IN; j++) NAME(vstore)(here + j * WINO_PATCH, column[j]);
+                for (int j = 0; j < WINO_SIDE; j++) NAME(vstore)(here + j * WINO_PATCH, column[j]);
             }
         }
         for (ptrdiff_t v = 0; v < vectors; v++) {
             T *out = to + (c * vectors + v) * VL;
-            for (ptrdiff_t j = 0; j < WINO_IN; j++) {
+            for (ptrdiff_t j = 0; j < WINO_SIDE; j++) {
                 const T *in = patch + j * WINO_PATCH + v * VL;
-                V d[WINO_IN];
+                V d[WINO_SIDE];
                 UNROLL(6)
-                for (int h = 0; h < WINO_IN; h++) d[h] = NAME(vload)(in + h * WINO_IN * WINO_PATCH);
+                for (int h = 0; h < WINO_IN; h++) d[h] = NAME(vload)(in + h * WINO_SIDE * WINO_PATCH);
                 WINO(input)(d);
                 UNROLL(6)
-                for (int h = 0; h < WINO_IN; h++) NAME(vstore)(out + (h * WINO_IN + j) * pitch, d[h]);
+                for (int h = 0; h < WINO_SIDE; h++) NAME(vstore)(out + (h * WINO_SIDE + j) * pitch, d[h]);
             }
         }
     }
@@ -130,7 +132,7 @@ static void WINO(transform_input)(const window *w, const NAME(taps_3x3) *taps, c
 static void WINO(transform_weight)(const NAME(taps_3x3) *taps, const T *rows, ptrdiff_t apart, ptrdiff_t from,
                                    ptrdiff_t count, T *u, ptrdiff_t pitch, ptrdiff_t step) {
     for (ptrdiff_t i = 0; i < count; i++, rows += from, u += step) {
-        V half[3 * WINO_IN];
+        V half[3 * WINO_SIDE];
         /* What is read some channels on: short stretches of several rows. */
         for (ptrdiff_t l = 0; l < 9 * TILE_M; l += 64 / (ptrdiff_t)sizeof(T)) {
             __builtin_prefetch(rows + WINO_ROWS * 9 * TILE_M + l);
@@ -147,11 +149,11 @@ static void WINO(transform_weight)(const NAME(taps_3x3) *taps, const T *rows, pt
             WINO(weight)(g, 1, half + j, 3);
         }
         UNROLL(6)
-        for (int h = 0; h < WINO_IN; h++) {
-            V row[WINO_IN];
+        for (int h = 0; h < WINO_SIDE; h++) {
+            V row[WINO_SIDE];
             WINO(weight)(half + 3 * h, 1, row, 1);
             UNROLL(6)
-            for (int j = 0; j < WINO_IN; j++) NAME(vstore)(u + (h * WINO_IN + j) * pitch, row[j]);
+            for (int j = 0; j < WINO_SIDE; j++) NAME(vstore)(u + (h * WINO_SIDE + j) * pitch, row[j]);
         }
     }
 }
@@ -196,12 +198,12 @@ static int WINO(transform_output)(const window *w, const fc_epilogue *end, const
         const WINO(tile_run) *t = runs, *stop = runs + run_count;
         for (ptrdiff_t v = 0; v < vectors; v++) {
             const T *from = product + i * lanes + v * VL;
-            V half[WINO_OUT][WINO_IN];
+            V half[WINO_OUT][WINO_SIDE];
             UNROLL(6)
-            for (int j = 0; j < WINO_IN; j++) {
-                V m[WINO_IN];
+            for (int j = 0; j < WINO_SIDE; j++) {
+                V m[WINO_SIDE];
                 UNROLL(6)
-                for (int h = 0; h < WINO_IN; h++) m[h] = NAME(vload)(from + (h * WINO_IN + j) * pitch);
+                for (int h = 0; h < WINO_SIDE; h++) m[h] = NAME(vload)(from + (h * WINO_SIDE + j) * pitch);
                 WINO(output)(m);
                 UNROLL(4)
                 for (int h = 0; h < WINO_OUT; h++) half[h][j] = m[h];
