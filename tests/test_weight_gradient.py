@@ -70,10 +70,14 @@ def test_winograd_sums_every_chunk(name, dtype, bound):
     """The last of several chunks was once taken for the only one: its sums were lost from the weight's gradient."""
     n, c, size, k = WINOGRAD[name]
     rng = np.random.default_rng(3)
-    x, dy = rng.standard_normal((n, c, *size)), rng.standard_normal((n, k, *size))
-    exact = fastconv.conv2d_grad_weight(dy, x, (k, c, 3, 3), padding=1, algorithm="direct")
-    got = fastconv.conv2d_grad_weight(dy.astype(dtype), x.astype(dtype), (k, c, 3, 3), padding=1, algorithm="winograd")
-    assert abs(got - exact).max() < bound * abs(exact).max()
+    for stride in (1, 2):
+        x = rng.standard_normal((n, c, *size))
+        dy = rng.standard_normal((n, k, *((length - 1) // stride + 1 for length in size)))
+        settings = {"stride": stride, "padding": 1}
+        exact = fastconv.conv2d_grad_weight(dy, x, (k, c, 3, 3), **settings, algorithm="direct")
+        narrow = dy.astype(dtype), x.astype(dtype)
+        got = fastconv.conv2d_grad_weight(*narrow, (k, c, 3, 3), **settings, algorithm="winograd")
+        assert abs(got - exact).max() < bound * abs(exact).max(), f"stride {stride}"
 
 
 def test_passes_over_filters_know_of_each_other():

@@ -176,7 +176,7 @@ def test_non_finite_gradients_stay_in_their_windows(algorithm, stride, value):
 @pytest.mark.parametrize("padding", [1, 3, (3, 1), (1, 2)])
 @pytest.mark.parametrize("size", [(9, 31), (16, 8), (1, 1), (3, 2), (18, 65)])
 def test_stride_2_back_to_the_input(padding, size):
-    """All four phases at once where a tile can begin with the middle tap: odd padding; groups, transposed with a bias."""
+    """All four phases at once where a tile can begin with the middle tap: odd padding; groups, a bias."""
     before = np.broadcast_to(padding, 2)
     H, W = (max(n, 3 - 2 * p) for n, p in zip(size, before, strict=True))
     rng = np.random.default_rng(0)

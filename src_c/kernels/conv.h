@@ -103,22 +103,27 @@ static ptrdiff_t NAME(choose)(const window *w, ptrdiff_t algorithm, int packed, 
     return !plain ? FC_WINOGRAD_STRIDED : two < four ? FC_WINOGRAD_2 : FC_WINOGRAD_4;
 }
 
-/* Whether the gradient to the weight goes by Winograd: transforms make its tiles a fifth dearer than their products, and the sums,
-   which are four times the weight, cost as much as SUMS tiles more. */
-static int NAME(choose_gradient)(const window *w, ptrdiff_t algorithm, NAME(taps_3x3) *taps) {
-    enum { LEAST_CHANNELS = 16, SUMS = 12 };
+/* The kind of Winograd by which the gradient to the weight goes, NULL where directly: transforms make its tiles a fifth dearer than their
+   products, and the sums, up to four times the weight, cost as much as SUMS tiles more; at step 2, where less is saved, few channels do
+   not repay the transforms. */
+static const NAME(grad_kind) *NAME(choose_gradient)(const window *w, ptrdiff_t algorithm, NAME(taps_3x3) *taps) {
+    enum { LEAST_CHANNELS = 16, LEAST_AT_STEP_2 = 48, SUMS = 12 };
     NAME(dilated) dilated;
-    if (algorithm == FC_DIRECT) return 0;
+    if (algorithm == FC_DIRECT) return NULL;
     if (NAME(undilate)(w, &dilated)) { /* all images at once */
         const ptrdiff_t elements = dilated.near.n * (dilated.near.x_n + dilated.near.y_n);
-        if (elements > NAME(DILATED_BYTES) / (ptrdiff_t)sizeof(T)) return 0;
+        if (elements > NAME(DILATED_BYTES) / (ptrdiff_t)sizeof(T)) return NULL;
         w = &dilated.near;
     }
-    if (!NAME(winograd_taps)(w, 1, taps)) return 0;
-    if (algorithm >= FC_WINOGRAD) return 1;
-    const double tiles = (double)w->n * (double)(divide_up(w->out[1], 4) * divide_up(w->out[2], 4));
-    return smaller(w->c, w->k) >= LEAST_CHANNELS &&
-           9.0 * (double)(w->n * window_pixels(w)) >= 36 * (1.2 * tiles + SUMS);
+    const NAME(grad_kind) *kind = NAME(winograd_taps)(w, 1, taps)   ? &NAME(wino_grad_kind_4)
+                                  : NAME(winograd_taps)(w, 2, taps) ? &NAME(wino_grad_kind_strided)
+                                                                    : NULL;
+    if (!kind || algorithm >= FC_WINOGRAD) return kind;
+    const double tiles = (double)w->n * (double)(divide_up(w->out[1], kind->out) * divide_up(w->out[2], kind->out));
+    const double winograd = (double)kind->points * (1.2 * tiles + SUMS),
+                 direct = 9.0 * (double)(w->n * window_pixels(w));
+    const ptrdiff_t least = kind == &NAME(wino_grad_kind_4) ? LEAST_CHANNELS : LEAST_AT_STEP_2;
+    return smaller(w->c, w->k) >= least && winograd <= direct ? kind : NULL;
 }
 
 /* Run a window; `packed` may be NULL. */
@@ -218,12 +223,11 @@ static int NAME(conv_grad_weight)(const fc_conv *s, const void *dy, const void *
         status = NAME(depthwise_grad_weight)(&band, dy, x, dw);
     else if (NAME(is_small_group)(&w) && NAME(plan_band)(&w, &band))
         status = NAME(small_groups_grad_weight)(&w, &band, dy, x, dw);
-    else if (!NAME(choose_gradient)(&w, s->algorithm, &grid))
-        status = NAME(dense_grad_weight)(&w, NULL, dy, x, dw);
-    else if (NAME(undilate)(&w, &dilated))
-        status = NAME(dilated_grad_weight)(&w, &dilated, &grid, dy, x, dw);
-    else
-        status = NAME(dense_grad_weight)(&w, &grid, dy, x, dw);
+    else {
+        const NAME(grad_kind) *kind = NAME(choose_gradient)(&w, s->algorithm, &grid);
+        status = kind && NAME(undilate)(&w, &dilated) ? NAME(dilated_grad_weight)(&w, &dilated, kind, &grid, dy, x, dw)
+                                                      : NAME(dense_grad_weight)(&w, kind, &grid, dy, x, dw);
+    }
     fc_free(taps);
     return status;
 }

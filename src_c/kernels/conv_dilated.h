@@ -159,15 +159,15 @@ static int NAME(convolve_dilated)(const window *w, const NAME(dilated) *u, const
 }
 
 /* As dense_grad_weight by Winograd, over the phases of x and of dy, all images at once. */
-static int NAME(dilated_grad_weight)(const window *w, const NAME(dilated) *u, const NAME(taps_3x3) *taps, const T *dy,
-                                     const T *x, T *dw) {
+static int NAME(dilated_grad_weight)(const window *w, const NAME(dilated) *u, const NAME(grad_kind) *kind,
+                                     const NAME(taps_3x3) *taps, const T *dy, const T *x, T *dw) {
     const ptrdiff_t of_x = u->near.n * u->near.x_n;
     NAME(phases) in = NAME(phases_of_x)(u, w), out = NAME(phases_of_y)(u, w);
     T *both = fc_alloc((size_t)(of_x + u->near.n * u->near.y_n), sizeof(T));
     if (!both) return FC_NO_MEMORY;
     int status = NAME(split_or_join)(&in, w->n, NAME(split_task), x, both);
     if (status == FC_OK) status = NAME(split_or_join)(&out, w->n, NAME(split_task), dy, both + of_x);
-    if (status == FC_OK) status = NAME(dense_grad_weight)(&u->near, taps, both + of_x, both, dw);
+    if (status == FC_OK) status = NAME(dense_grad_weight)(&u->near, kind, taps, both + of_x, both, dw);
     fc_free(both);
     return status;
 }

@@ -4,8 +4,8 @@
    vector, in one of two ways:
 
      blocked   [channels / VL][band][depth][height][width][VL], transposed once and shared by all taps
-     winograd  both sides transformed (conv_winograd_grad.h): a pixel stands for a 4x4 tile, each of the 36 points is a plane of
-               its own, and a column is a channel
+     winograd  both sides transformed (conv_winograd_grad.h): a pixel stands for a tile, each of its points is a plane of its
+               own, and a column is a channel
 
    Layers with few channels or a single tap go to conv_grad_weight_rows.h instead.
 
@@ -21,100 +21,21 @@ enum {
     NAME(AT_ONCE_BYTES) = 40 << 20, /* of a chunk that is all there is, lest they did: its sums stay in the caches */
 };
 
-typedef struct {
-    const window *w;
-    window grid; /* what bands and pixels are counted on: the window, or for winograd the same with tiles for pixels */
-    const T *x, *dy;
-    T *dw;
-    extent e;
-    enum NAME(columns_layout) { NAME(BLOCKED), NAME(WINOGRAD) } layout;
-    const NAME(taps_3x3) *taps; /* winograd */
-    int *not_finite; /* winograd: set where a sum is not finite */
-    /* the grid of sums: [part][plane][tile][set][TILE_M][TILE_LANES] */
-    ptrdiff_t planes; /* groups, times points for winograd */
-    ptrdiff_t columns; /* vectors of columns a plane: blocks * taps, or blocks */
-    ptrdiff_t blocks; /* blocks of VL channels a group */
-    ptrdiff_t sets; /* of TILE_V vectors a plane */
-    ptrdiff_t tiles; /* of TILE_M filters a group */
-    ptrdiff_t pieces; /* into which they are cut, each with a task of its own for every set */
-    ptrdiff_t size; /* elements of one part's sums */
-    ptrdiff_t parts; /* of the batch, each summed privately; 1: all threads share each chunk */
-    T *sums;
-    int in_place; /* whole tiles of a single tap's weight are the sums themselves */
-    /* bands: runs of output rows of one image and depth */
-    ptrdiff_t band_rows, bands_a_plane, bands, bands_a_chunk;
-    ptrdiff_t width, plane, volume; /* of a band's input in the blocked layout, in vectors */
-    ptrdiff_t skip[3]; /* from what is laid out there to the next: along an axis with one tap nothing else is read */
-    ptrdiff_t room; /* pixels a chunk has room for */
-} NAME(grad_weight_job);
-
-/* Consecutive bands in packed form. */
-typedef struct {
-    ptrdiff_t first_band, bands, pixels;
-    T *packed; /* dy: [plane][tile][room][TILE_M] */
-    T *input; /* [plane] of: blocked [block][bands_a_chunk * volume][VL]; winograd [block][room][VL] */
-    ptrdiff_t *off; /* room: where a pixel reads */
-    ptrdiff_t *pixel_of_band; /* bands_a_chunk: first pixel of each band */
-    char *bench; /* winograd: what a thread needs while packing */
-} NAME(chunk);
-
-/* A band's place: image, depth, first output row, and how many rows it has. */
-static ptrdiff_t NAME(band_at)(const NAME(grad_weight_job) *job, ptrdiff_t band, ptrdiff_t *n, ptrdiff_t *depth,
-                               ptrdiff_t *row) {
-    const window *w = &job->grid;
-    *row = band % job->bands_a_plane * job->band_rows;
-    *depth = band / job->bands_a_plane % w->out[0];
-    *n = band / job->bands_a_plane / w->out[0];
-    return smaller(job->band_rows, w->out[1] - *row);
-}
-
-/* Rows or columns of the blocked layout from one output's to the next's. */
-static ptrdiff_t NAME(laid_step)(const NAME(grad_weight_job) *job, int axis) {
-    return job->w->step[axis] / job->skip[axis];
-}
-
-/* Start a chunk at `first`, ending before `stop` at the latest: its pixels, and where each reads in the input layout. */
-static void NAME(place_chunk)(const NAME(grad_weight_job) *job, NAME(chunk) *chunk, ptrdiff_t first, ptrdiff_t stop) {
-    const window *w = &job->grid;
-    ptrdiff_t p = 0;
-    chunk->first_band = first;
-    chunk->bands = smaller(job->bands_a_chunk, stop - first);
-    for (ptrdiff_t i = 0; i < chunk->bands; i++) {
-        ptrdiff_t n, depth, row;
-        const ptrdiff_t rows = NAME(band_at)(job, first + i, &n, &depth, &row);
-        chunk->pixel_of_band[i] = p;
-        for (ptrdiff_t h = 0; h < rows; h++)
-            for (ptrdiff_t q = 0; q < w->out[2]; q++, p++)
-                chunk->off[p] =
-                    job->layout == NAME(WINOGRAD)
-                        ? p * VL
-                        : (i * job->volume + h * NAME(laid_step)(job, 1) * job->width + q * NAME(laid_step)(job, 2)) *
-                              VL;
-    }
-    chunk->pixels = p;
-}
-
-/* ---- packing a chunk */
-
-#include "conv_grad_weight_pack.h"
-#include "conv_winograd_grad.h"
-
 /* Packing is cut into jobs: (group, tile) of dy, then (group, block) of the input. */
 static ptrdiff_t NAME(pack_jobs)(const NAME(grad_weight_job) *job) {
-    if (job->layout == NAME(WINOGRAD)) return job->w->groups * (NAME(filter_blocks)(job) + job->blocks);
+    if (job->kind) return job->w->groups * (NAME(filter_blocks)(job) + job->blocks);
     return job->w->groups * (job->tiles + job->blocks);
 }
 
 static void NAME(pack_part)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t i, char *bench) {
-    const ptrdiff_t groups = job->w->groups,
-                    a_group = job->layout == NAME(WINOGRAD) ? NAME(filter_blocks)(job) : job->tiles;
+    const ptrdiff_t groups = job->w->groups, a_group = job->kind ? NAME(filter_blocks)(job) : job->tiles;
     const ptrdiff_t rest = i - groups * a_group;
-    if (rest < 0 && job->layout == NAME(WINOGRAD))
-        NAME(transform_dy)(job, chunk, i / a_group, i % a_group, bench);
+    if (rest < 0 && job->kind)
+        job->kind->transform_dy(job, chunk, i / a_group, i % a_group, bench);
     else if (rest < 0)
         NAME(pack_dy)(job, chunk, i / a_group, i % a_group);
-    else if (job->layout == NAME(WINOGRAD))
-        NAME(transform_block)(job, chunk, rest / job->blocks, rest % job->blocks, bench);
+    else if (job->kind)
+        job->kind->transform_block(job, chunk, rest / job->blocks, rest % job->blocks, bench);
     else
         NAME(pack_block)(job, chunk, rest / job->blocks, rest % job->blocks);
 }
@@ -125,7 +46,7 @@ static void NAME(pack_part)(const NAME(grad_weight_job) *job, const NAME(chunk) 
 static const T *NAME(column_start)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t plane,
                                    ptrdiff_t column) {
     const window *w = job->w;
-    if (job->layout == NAME(WINOGRAD)) return chunk->input + (plane * job->blocks + column) * job->room * VL;
+    if (job->kind) return chunk->input + (plane * job->blocks + column) * job->room * VL;
     const ptrdiff_t *tap = w->tap + 3 * (column % w->taps);
     const ptrdiff_t place =
         (tap[0] - job->e.lo[0]) * job->plane + (tap[1] - job->e.lo[1]) * job->width + tap[2] - job->e.lo[2];
@@ -137,6 +58,7 @@ static void NAME(sum_set)(const NAME(grad_weight_job) *job, const NAME(chunk) *c
     const window *w = job->w;
     const ptrdiff_t v0 = set * TILE_V, vectors = smaller(TILE_V, job->columns - v0);
     const ptrdiff_t row = job->in_place ? w->w_k : TILE_LANES;
+    const ptrdiff_t of_dy = NAME(dy_plane)(job, plane);
     const T *b[TILE_V];
     for (ptrdiff_t v = 0; v < TILE_V; v++)
         b[v] = NAME(column_start)(job, chunk, plane, smaller(v0 + v, job->columns - 1));
@@ -144,7 +66,7 @@ static void NAME(sum_set)(const NAME(grad_weight_job) *job, const NAME(chunk) *c
         for (ptrdiff_t tile = tile0; tile < tile1; tile++) {
             T *to = job->in_place ? job->dw + plane * w->w_g + tile * TILE_M * w->w_k + set * TILE_LANES
                                   : sums + ((plane * job->tiles + tile) * job->sets + set) * TILE_M * TILE_LANES;
-            const T *a = chunk->packed + ((plane * job->tiles + tile) * job->room + p) * TILE_M;
+            const T *a = chunk->packed + ((of_dy * job->tiles + tile) * job->room + p) * TILE_M;
             const NAME(tile_end) end = {.c = to,
                                         .row = row,
                                         .partial = first && p == 0 ? NULL : to,
@@ -163,12 +85,13 @@ static void NAME(store_weight_task)(void *context, ptrdiff_t task, void *scratch
     const ptrdiff_t g = task / job->tiles, k0 = task % job->tiles * TILE_M, size = job->sets * TILE_M * TILE_LANES;
     T *sums = job->sums + task * size;
     (void)scratch;
-    if (job->layout == NAME(WINOGRAD)) {
+    if (job->kind) {
         for (ptrdiff_t set = 0; set < job->sets; set++)
-            NAME(transform_sums)(job, g, task % job->tiles, set,
-                                 job->sums + ((g * WINO_POINTS * job->tiles + task % job->tiles) * job->sets + set) *
-                                                 TILE_M * TILE_LANES,
-                                 job->tiles * size);
+            job->kind->transform_sums(job, g, task % job->tiles, set,
+                                      job->sums +
+                                          ((g * job->kind->points * job->tiles + task % job->tiles) * job->sets + set) *
+                                              TILE_M * TILE_LANES,
+                                      job->tiles * size);
         return;
     }
     for (ptrdiff_t part = 1; part < job->parts; part++)
@@ -199,15 +122,13 @@ static void NAME(choose_columns)(NAME(grad_weight_job) *job) {
     job->blocks = divide_up(w->c, VL);
     for (int a = 0; a < 3; a++) job->skip[a] = job->e.span[a] == 1 ? w->step[a] : 1;
     job->width = capped_product(w->out[2] - 1, NAME(laid_step)(job, 2)) + job->e.span[2];
-    job->planes = w->groups;
-    if (job->taps) {
-        job->layout = NAME(WINOGRAD);
-        job->planes = w->groups * WINO_POINTS;
+    job->planes = job->dy_planes = w->groups;
+    if (job->kind) {
+        job->planes = w->groups * job->kind->points;
+        job->dy_planes = w->groups * job->kind->distinct;
         job->columns = job->blocks;
-        job->grid.out[1] = divide_up(w->out[1], WINO_OUT);
-        job->grid.out[2] = divide_up(w->out[2], WINO_OUT);
+        for (int a = 1; a < 3; a++) job->grid.out[a] = divide_up(w->out[a], job->kind->out);
     } else {
-        job->layout = NAME(BLOCKED);
         job->columns = job->blocks * w->taps;
     }
     job->sets = divide_up(job->columns, TILE_V);
@@ -216,7 +137,7 @@ static void NAME(choose_columns)(NAME(grad_weight_job) *job) {
 
 /* Whether a single chunk is all there is, by winograd. */
 static int NAME(at_once)(const NAME(grad_weight_job) *job) {
-    return job->layout == NAME(WINOGRAD) &&job->parts == 1 && job->bands <= job->bands_a_chunk;
+    return job->kind && job->parts == 1 && job->bands <= job->bands_a_chunk;
 }
 
 static void NAME(plan_grad_weight)(NAME(grad_weight_job) *job) {
@@ -229,14 +150,13 @@ static void NAME(plan_grad_weight)(NAME(grad_weight_job) *job) {
     const double work = (double)pixels * (double)(job->planes * job->tiles * TILE_M) * (double)(job->columns * VL);
     if (job->parts < 4 || work / (double)job->parts > 4 * LONGEST_TASK) job->parts = 1;
 
-    const ptrdiff_t dy_bytes = job->planes * job->tiles * TILE_M * w->out[2] * (ptrdiff_t)sizeof(T);
-    const ptrdiff_t x_bytes = job->layout == NAME(BLOCKED)
-                                  ? job->planes * job->blocks * VBYTES * job->width * NAME(laid_step)(job, 1)
-                                  : job->planes * job->columns * VBYTES * w->out[2];
+    const ptrdiff_t dy_bytes = job->dy_planes * job->tiles * TILE_M * w->out[2] * (ptrdiff_t)sizeof(T);
+    const ptrdiff_t x_bytes = job->kind ? job->planes * job->columns * VBYTES * w->out[2]
+                                        : job->planes * job->blocks * VBYTES * job->width * NAME(laid_step)(job, 1);
     ptrdiff_t budget = CHUNK_BYTES;
     job->pieces = job->tiles;
-    if (job->parts == 1 && job->layout == NAME(WINOGRAD)) {
-        const ptrdiff_t pixel = WINO_POINTS * (ptrdiff_t)sizeof(T),
+    if (job->parts == 1 && job->kind) {
+        const ptrdiff_t pixel = job->kind->points * (ptrdiff_t)sizeof(T),
                         whole = capped_product(dy_bytes + x_bytes, w->n * w->out[1]);
         const int far = job->size * (ptrdiff_t)sizeof(T) > NAME(FAR_BYTES);
         budget = far && whole <= NAME(AT_ONCE_BYTES) ? whole : NAME(SHARED_BYTES);
@@ -244,7 +164,7 @@ static void NAME(plan_grad_weight)(NAME(grad_weight_job) *job) {
         if (far && capped_product(pixels, pixel * TILE_LANES) > L2_BYTES / 3)
             job->pieces = divide_up(job->tiles, TOGETHER);
     }
-    const ptrdiff_t least = job->layout == NAME(WINOGRAD) ? 32 : NAME(RUN);
+    const ptrdiff_t least = job->kind ? 32 : NAME(RUN);
     const ptrdiff_t rows = larger(budget / (dy_bytes + x_bytes), divide_up(least, w->out[2]));
     job->band_rows = smaller(w->out[1], rows);
     job->bands_a_plane = divide_up(w->out[1], job->band_rows);
@@ -260,14 +180,14 @@ static void NAME(plan_grad_weight)(NAME(grad_weight_job) *job) {
 
 /* Bytes of a chunk's arrays; where `at` is given they are laid out there. */
 static size_t NAME(lay_out_chunk)(const NAME(grad_weight_job) *job, char *at, NAME(chunk) *chunk) {
-    const size_t input = job->layout == NAME(BLOCKED) ? (size_t)(job->blocks * job->bands_a_chunk * job->volume)
-                                                      : (size_t)(job->room * job->columns);
+    const size_t input =
+        job->kind ? (size_t)(job->room * job->columns) : (size_t)(job->blocks * job->bands_a_chunk * job->volume);
     const size_t sizes[5] = {
-        (size_t)(job->planes * job->tiles * TILE_M * job->room) * sizeof(T),
+        (size_t)(job->dy_planes * job->tiles * TILE_M * job->room) * sizeof(T),
         (size_t)job->planes * input * VBYTES,
         (size_t)job->room * sizeof(ptrdiff_t),
         (size_t)job->bands_a_chunk * sizeof(ptrdiff_t),
-        job->layout == NAME(WINOGRAD) ? (size_t)(WINO_IN * (job->grid.out[2] * WINO_OUT + 2)) * VBYTES : 0,
+        job->kind ? (size_t)(job->kind->in * (job->grid.out[2] * job->kind->space + job->kind->in)) * VBYTES : 0,
     };
     char *place[5];
     size_t total = 0;
@@ -329,19 +249,19 @@ static void NAME(shared_only_task)(void *context, ptrdiff_t task, void *scratch)
     const NAME(grad_weight_job) *job = shared->job;
     const NAME(chunk) *chunk = &shared->chunk;
     const ptrdiff_t piece = task % job->pieces, set = task / job->pieces % job->sets,
-                    g = task / job->pieces / job->sets;
+                    g = task / job->pieces / job->sets, points = job->kind->points;
     const ptrdiff_t first = piece * job->tiles / job->pieces, stop = (piece + 1) * job->tiles / job->pieces;
     const ptrdiff_t v0 = set * TILE_V, vectors = smaller(TILE_V, job->columns - v0), point_size = TILE_M * TILE_LANES,
                     filters = job->room * TILE_M;
     T *sums = scratch; /* [tile][point][TILE_M][TILE_LANES] */
-    for (ptrdiff_t point = 0; point < WINO_POINTS; point++) {
-        const ptrdiff_t plane = g * WINO_POINTS + point;
-        const T *of_plane = chunk->packed + plane * job->tiles * filters, *b[TILE_V];
+    for (ptrdiff_t point = 0; point < points; point++) {
+        const ptrdiff_t plane = g * points + point;
+        const T *of_plane = chunk->packed + NAME(dy_plane)(job, plane) * job->tiles * filters, *b[TILE_V];
         for (ptrdiff_t v = 0; v < TILE_V; v++)
             b[v] = NAME(column_start)(job, chunk, plane, smaller(v0 + v, job->columns - 1));
         for (ptrdiff_t p = 0; p < chunk->pixels; p += NAME(RUN))
             for (ptrdiff_t tile = first; tile < stop; tile++) {
-                T *to = sums + ((tile - first) * WINO_POINTS + point) * point_size;
+                T *to = sums + ((tile - first) * points + point) * point_size;
                 const NAME(tile_end) end = {
                     .c = to,
                     .row = TILE_LANES,
@@ -354,7 +274,7 @@ static void NAME(shared_only_task)(void *context, ptrdiff_t task, void *scratch)
             }
     }
     for (ptrdiff_t tile = first; tile < stop; tile++)
-        NAME(transform_sums)(job, g, tile, set, sums + (tile - first) * WINO_POINTS * point_size, point_size);
+        job->kind->transform_sums(job, g, tile, set, sums + (tile - first) * points * point_size, point_size);
 }
 
 static int NAME(grad_weight_shared)(const NAME(grad_weight_job) *job) {
@@ -373,10 +293,10 @@ static int NAME(grad_weight_shared)(const NAME(grad_weight_job) *job) {
         if (status != FC_OK) break;
         const double work = pixels * (double)(job->planes * w->k) * (double)(job->columns * VL);
         if (NAME(at_once)(job))
-            status =
-                fc_parallel(w->groups * job->sets * job->pieces, work,
-                            (size_t)divide_up(job->tiles, job->pieces) * WINO_POINTS * TILE_M * TILE_LANES * sizeof(T),
-                            NAME(shared_only_task), &shared);
+            status = fc_parallel(w->groups * job->sets * job->pieces, work,
+                                 (size_t)(divide_up(job->tiles, job->pieces) * job->kind->points) * TILE_M *
+                                     TILE_LANES * sizeof(T),
+                                 NAME(shared_only_task), &shared);
         else
             status = fc_parallel(job->planes * job->sets * job->pieces, work, 0, NAME(shared_sum_task), &shared);
         shared.first = 0;
@@ -388,32 +308,34 @@ static int NAME(grad_weight_shared)(const NAME(grad_weight_job) *job) {
 /* ---- passes */
 
 /* Bytes of the sums of one group. */
-static ptrdiff_t NAME(sums_bytes)(const window *w, int winograd) {
-    const ptrdiff_t columns = capped_product(divide_up(w->c, VL), winograd ? 1 : w->taps);
-    const ptrdiff_t tiles = divide_up(w->k, TILE_M) * (winograd ? WINO_POINTS : 1);
+static ptrdiff_t NAME(sums_bytes)(const window *w, const NAME(grad_kind) *kind) {
+    const ptrdiff_t columns = capped_product(divide_up(w->c, VL), kind ? 1 : w->taps);
+    const ptrdiff_t tiles = divide_up(w->k, TILE_M) * (kind ? kind->points : 1);
     return capped_product(capped_product(divide_up(columns, TILE_V), tiles),
                           TILE_M * TILE_LANES * (ptrdiff_t)sizeof(T));
 }
 
 /* Filters of a group whose sums are made in a pass: all, unless those are too much memory, or unless by winograd the transformed
    pixels of some of the filters fit into a single chunk. */
-static ptrdiff_t NAME(filters_a_pass)(const window *w, int winograd) {
-    const ptrdiff_t sums = NAME(sums_bytes)(w, winograd);
+static ptrdiff_t NAME(filters_a_pass)(const window *w, const NAME(grad_kind) *kind) {
+    const ptrdiff_t sums = NAME(sums_bytes)(w, kind);
     ptrdiff_t passes = divide_up(sums, NAME(SUMS_BYTES));
-    if (winograd) {
-        const ptrdiff_t pixels = w->n * divide_up(w->out[1], WINO_OUT) * divide_up(w->out[2], WINO_OUT);
-        const ptrdiff_t channels = NAME(AT_ONCE_BYTES) / capped_product(pixels, WINO_POINTS * (ptrdiff_t)sizeof(T));
+    if (kind) {
+        const ptrdiff_t pixels = w->n * divide_up(w->out[1], kind->out) * divide_up(w->out[2], kind->out);
+        const ptrdiff_t channels = NAME(AT_ONCE_BYTES) / capped_product(pixels, kind->points * (ptrdiff_t)sizeof(T));
         const ptrdiff_t room = channels - divide_up(w->c, VL) * VL; /* filters, next to all input channels */
         if (room > 0 && sums / divide_up(w->k, room) > NAME(FAR_BYTES)) passes = larger(passes, divide_up(w->k, room));
     }
     return divide_up(divide_up(w->k, larger(1, passes)), TILE_M) * TILE_M;
 }
 
-/* With the taps of winograd_taps by Winograd's algorithm, with NULL directly. */
-static int NAME(grad_weight_pass)(const window *w, const NAME(taps_3x3) *taps, const T *dy, const T *x, T *dw) {
+/* By a kind of Winograd with the taps of winograd_taps, with NULL directly. */
+static int NAME(grad_weight_pass)(const window *w, const NAME(grad_kind) *kind, const NAME(taps_3x3) *taps, const T *dy,
+                                  const T *x, T *dw) {
     int not_finite = 0;
-    if (!taps && NAME(choose_rows)(w)) return NAME(rows_grad_weight)(w, dy, x, dw);
-    NAME(grad_weight_job) job = {.w = w, .taps = taps, .x = x, .dy = dy, .dw = dw, .not_finite = &not_finite};
+    if (!kind && NAME(choose_rows)(w)) return NAME(rows_grad_weight)(w, dy, x, dw);
+    NAME(grad_weight_job) job = {.w = w, .kind = kind, .taps = taps, .x = x, .dy = dy, .dw = dw};
+    job.not_finite = &not_finite;
     NAME(plan_grad_weight)(&job);
     if (!NAME(at_once)(&job) && !job.in_place) {
         job.sums = fc_alloc((size_t)job.parts * sizeof(T), (size_t)job.size);
@@ -426,22 +348,23 @@ static int NAME(grad_weight_pass)(const window *w, const NAME(taps_3x3) *taps, c
     if (status == FC_OK && job.sums)
         status = fc_parallel(w->groups * job.tiles, (double)(job.parts * job.size), 0, NAME(store_weight_task), &job);
     fc_free(job.sums);
-    if (status == FC_OK && not_finite) return NAME(grad_weight_pass)(w, NULL, dy, x, dw);
+    if (status == FC_OK && not_finite) return NAME(grad_weight_pass)(w, NULL, NULL, dy, x, dw);
     return status;
 }
 
 /* In passes over ranges of groups, or of one group's filters. */
-static int NAME(dense_grad_weight)(const window *whole, const NAME(taps_3x3) *taps, const T *dy, const T *x, T *dw) {
+static int NAME(dense_grad_weight)(const window *whole, const NAME(grad_kind) *kind, const NAME(taps_3x3) *taps,
+                                   const T *dy, const T *x, T *dw) {
     const window row = window_in_one_row(whole), *w = &row;
-    const ptrdiff_t k = NAME(filters_a_pass)(w, taps != NULL);
-    const ptrdiff_t groups = k < w->k ? 1 : larger(1, NAME(SUMS_BYTES) / NAME(sums_bytes)(w, taps != NULL));
+    const ptrdiff_t k = NAME(filters_a_pass)(w, kind);
+    const ptrdiff_t groups = k < w->k ? 1 : larger(1, NAME(SUMS_BYTES) / NAME(sums_bytes)(w, kind));
     window part = *w;
     int status = FC_OK;
     for (ptrdiff_t g = 0; g < w->groups; g += groups)
         for (ptrdiff_t k0 = 0; k0 < w->k && status == FC_OK; k0 += k) {
             part.groups = smaller(groups, w->groups - g);
             part.k = smaller(k, w->k - k0);
-            status = NAME(grad_weight_pass)(&part, taps, dy + (g * w->k + k0) * w->y_c, x + g * w->c * w->x_c,
+            status = NAME(grad_weight_pass)(&part, kind, taps, dy + (g * w->k + k0) * w->y_c, x + g * w->c * w->x_c,
                                             dw + g * w->w_g + k0 * w->w_k);
         }
     return status;

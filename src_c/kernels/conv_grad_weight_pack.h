@@ -1,5 +1,4 @@
-/* Packing for the direct weight gradient: dy by tiles of filters, the input by vectors of channels (blocked).
-   Included by conv_grad_weight.h, whose chunks it fills. */
+/* Packing for the weight gradient, into its chunks: dy by tiles of filters, the input by vectors of channels (blocked). */
 
 static void NAME(pack_dy)(const NAME(grad_weight_job) *job, const NAME(chunk) *chunk, ptrdiff_t g, ptrdiff_t tile) {
     const window *w = job->w;
@@ -39,6 +38,7 @@ static void NAME(pack_dy)(const NAME(grad_weight_job) *job, const NAME(chunk) *c
    [column][VL]: `width` columns, every step-th from `first` on. */
 static void NAME(transpose_row)(const T *x, ptrdiff_t x_c, ptrdiff_t x_s, ptrdiff_t size, ptrdiff_t channels,
                                 ptrdiff_t first, ptrdiff_t step, ptrdiff_t width, T *to) {
+    enum { AHEAD = 2 }; /* rows: they are short stretches, many channels at a time */
     ptrdiff_t lo, hi;
     inside(first, step, size, width, &lo, &hi);
     memset(to, 0, (size_t)(lo * VL) * sizeof(T));
@@ -54,6 +54,7 @@ static void NAME(transpose_row)(const T *x, ptrdiff_t x_c, ptrdiff_t x_s, ptrdif
             V r[VBYTES / sizeof(T)];
             for (ptrdiff_t c = 0; c < VL; c++) {
                 const T *from = x + c * x_c + i * x_s;
+                __builtin_prefetch(from + AHEAD * size);
                 r[c] = c < channels ? NAME(vload_masked)(from, first_half) : NAME(vzero)();
                 if (c < channels && x_s == 2) r[c] = NAME(veven)(r[c], NAME(vload_masked)(from + VL, second_half));
             }
@@ -85,5 +86,20 @@ static void NAME(pack_block)(const NAME(grad_weight_job) *job, const NAME(chunk)
                     NAME(transpose_row)(x + at_d * w->x_s[0] + at_h * w->x_s[1], w->x_c, w->x_s[2], w->in[2], channels,
                                         job->e.lo[2], job->skip[2], job->width, line);
             }
+    }
+}
+
+/* Blocks of VL filters that cover every tile of TILE_M of them. */
+static ptrdiff_t NAME(filter_blocks)(const NAME(grad_weight_job) *job) { return divide_up(job->tiles * TILE_M, VL); }
+
+/* Rows `row` .. row+count-1 of a plane, transposed to [row][column][VL]; zeros outside the plane. */
+static void NAME(transpose_rows)(const T *x, ptrdiff_t x_c, const ptrdiff_t *x_s, const ptrdiff_t *size,
+                                 ptrdiff_t channels, ptrdiff_t row, ptrdiff_t count, ptrdiff_t first, ptrdiff_t width,
+                                 T *to) {
+    for (ptrdiff_t h = row; h < row + count; h++, to += width * VL) {
+        if (h < 0 || h >= size[1] || channels <= 0)
+            memset(to, 0, (size_t)(width * VL) * sizeof(T));
+        else
+            NAME(transpose_row)(x + h * x_s[1], x_c, x_s[2], size[2], channels, first, 1, width, to);
     }
 }

@@ -12,17 +12,22 @@
 #include "conv_dense_filters.h"
 #include "conv_dense_run.h"
 #include "winograd.h"
+#include "conv_grad_weight_job.h"
+#include "conv_grad_weight_pack.h"
 #define WINO_KIND strided
 #define WINO_INPUT_COST STRIDED_INPUT_COST
 #define WINO_OUT 2
 #define WINO_SPACE 4
 #define WINO_IN 5
 #define WINO_SIDE 5
+#define WINO_DISTINCT 3
 #include "winograd_transform.h"
 #include "conv_winograd.h"
 #include "conv_winograd_few.h"
 #include "conv_winograd_run.h"
 #include "conv_winograd_convolve.h"
+#include "conv_winograd_grad.h"
+#undef WINO_DISTINCT
 #undef WINO_KIND
 #undef WINO_INPUT_COST
 #undef WINO_OUT
@@ -68,11 +73,20 @@
 #define WINO_SPACE 4
 #define WINO_IN 6
 #define WINO_SIDE 6
+#define WINO_DISTINCT 6
 #include "winograd_transform.h"
 #include "conv_winograd.h"
 #include "conv_winograd_few.h"
 #include "conv_winograd_run.h"
 #include "conv_winograd_convolve.h"
+#include "conv_winograd_grad.h"
+#undef WINO_DISTINCT
+#undef WINO_KIND
+#undef WINO_INPUT_COST
+#undef WINO_OUT
+#undef WINO_SPACE
+#undef WINO_IN
+#undef WINO_SIDE
 #include "conv_plane.h"
 #include "conv_plane_sum.h"
 #include "conv_plane_spread.h"
@@ -81,12 +95,6 @@
 #include "conv_small_groups.h"
 #include "conv_grad_weight_rows.h"
 #include "conv_grad_weight.h"
-#undef WINO_KIND
-#undef WINO_INPUT_COST
-#undef WINO_OUT
-#undef WINO_SPACE
-#undef WINO_IN
-#undef WINO_SIDE
 #include "conv_dilated.h"
 #include "conv.h"
 #include "conv_grad_input.h"

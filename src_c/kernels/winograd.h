@@ -134,6 +134,49 @@ INLINE void NAME(wino_weight_spread)(const V *g, const int sg, V *u, const int s
     u[3 * su] = u[4 * su] = g1;
 }
 
+/* A y: the n values of y to the points that differ. */
+INLINE void NAME(wino_gradient_4)(const V *y, V *z) {
+    const V a = NAME(vset)((T)WINO_A), b = NAME(vset)((T)WINO_B), half = NAME(vset)((T)0.5), two = NAME(vset)((T)2);
+    const V a3 = NAME(vset)((T)(WINO_A / 2)), b3 = NAME(vset)((T)(WINO_B * 2));
+    const V y0 = y[0], y1 = y[1], y2 = y[2], y3 = y[3];
+    const V e1 = y0 + half * y2, o1 = a * y1 + a3 * y3, e2 = y0 + two * y2, o2 = b * y1 + b3 * y3;
+    z[0] = y0;
+    z[1] = e1 + o1;
+    z[2] = e1 - o1;
+    z[3] = e2 + o2;
+    z[4] = e2 - o2;
+    z[5] = y3;
+}
+
+INLINE void NAME(wino_gradient_strided)(const V *y, V *z) {
+    z[0] = y[0];
+    z[1] = y[0] + y[1];
+    z[2] = y[1];
+}
+
+/* Which of those a point is. */
+static inline ptrdiff_t NAME(wino_distinct_4)(ptrdiff_t point) { return point; }
+static inline ptrdiff_t NAME(wino_distinct_strided)(ptrdiff_t point) {
+    static const ptrdiff_t of[5] = {0, 1, 2, 0, 2};
+    return of[point / 5] * 3 + of[point % 5];
+}
+
+/* Gt m: the points, `sm` elements apart, to three weights, `sg` apart. */
+INLINE void NAME(wino_collect_4)(const V *m, const int sm, V *g, const int sg) {
+    const V c0 = NAME(vset)((T)(4.0 / 3)), c1 = NAME(vset)((T)(4 * WINO_A / 3)), c2 = NAME(vset)((T)(2.0 / 3));
+    const V e0 = NAME(vset)((T)(WINO_B / 6)), e1 = NAME(vset)((T)(1.0 / 3)), e2 = NAME(vset)((T)(WINO_B / 3));
+    const V s1 = m[sm] + m[2 * sm], d1 = m[sm] - m[2 * sm], s2 = m[3 * sm] + m[4 * sm], d2 = m[3 * sm] - m[4 * sm];
+    g[0] = m[0] + c0 * s1 + e0 * s2;
+    g[sg] = c1 * d1 + e1 * d2;
+    g[2 * sg] = c2 * s1 + e2 * s2 + m[5 * sm];
+}
+
+INLINE void NAME(wino_collect_strided)(const V *m, const int sm, V *g, const int sg) {
+    g[0] = m[0] + m[sm];
+    g[sg] = m[3 * sm] + m[4 * sm];
+    g[2 * sg] = m[sm] + m[2 * sm];
+}
+
 /* The window's taps as a 3 x 3 grid: grid[3 * i + j] is the tap, and its place in the weight, at (lo + i, lo + j). */
 typedef struct {
     ptrdiff_t lo[2], grid[9];
