@@ -58,6 +58,22 @@ static NAME(operand) NAME(operand_of)(const NAME(dense_job) *job, const NAME(des
     return a;
 }
 
+/* The weight of a task's filters for one block of the reduction, packed at the desk. */
+static void NAME(pack_tiles)(const NAME(dense_job) *job, const NAME(desk) *desk, ptrdiff_t g, ptrdiff_t first,
+                             ptrdiff_t stop, const NAME(block) *block) {
+    const window *w = job->w;
+    const T *weight = job->weight + g * w->w_g;
+    const ptrdiff_t pitch = BLOCK_ROOM * TILE_M;
+    if (w->w_k == 1 && block->t1 - block->t0 == 1 && stop * TILE_M <= w->k) {
+        NAME(pack_neighbours)(w, weight, first * TILE_M, stop - first, block->t0, block->c0, block->c1, desk->weight,
+                              pitch);
+        return;
+    }
+    for (ptrdiff_t tile = first; tile < stop; tile++)
+        NAME(pack_filters)(w, weight, tile * TILE_M, block->t0, block->t1, block->c0, block->c1,
+                           desk->weight + (tile - first) * pitch);
+}
+
 static void NAME(filters_task)(void *context, ptrdiff_t task, void *scratch) {
     const NAME(dense_job) *job = context;
     const window *w = job->w;
@@ -68,9 +84,7 @@ static void NAME(filters_task)(void *context, ptrdiff_t task, void *scratch) {
     const ptrdiff_t blocks = NAME(reduction_blocks)(w);
     for (ptrdiff_t i = 0; i < blocks; i++) {
         const NAME(block) block = NAME(block_at)(w, i);
-        for (ptrdiff_t tile = first; tile < stop && !job->packed && !job->in_place; tile++)
-            NAME(pack_filters)(w, job->weight + g * w->w_g, tile * TILE_M, block.t0, block.t1, block.c0, block.c1,
-                               desk.weight + (tile - first) * BLOCK_ROOM * TILE_M);
+        if (!job->packed && !job->in_place) NAME(pack_tiles)(job, &desk, g, first, stop, &block);
         for (ptrdiff_t p = 0; p < job->panels; p++) {
             NAME(panel) panel = NAME(panel_at)(job, p);
             if (i == blocks - 1) NAME(place_panel)(w, &panel, desk.runs);

@@ -61,10 +61,27 @@ static void NAME(pack_rows)(const window *w, const T *weight, ptrdiff_t k0, ptrd
     }
 }
 
+/* The weights of `tiles` whole tiles of neighbouring filters from k0 on, for one tap of channels c0 .. c1-1: tile i at to + i * pitch. Row
+   by row, for the tiles share its cache lines; rows lie too far apart for a prefetcher, and often so that few stay in the cache. */
+static void NAME(pack_neighbours)(const window *w, const T *weight, ptrdiff_t k0, ptrdiff_t tiles, ptrdiff_t t,
+                                  ptrdiff_t c0, ptrdiff_t c1, T *to, ptrdiff_t pitch) {
+    enum { AHEAD = 6 };
+    const T *from = weight + k0 + c0 * w->w_c + w->w_tap[t];
+    for (ptrdiff_t c = c0; c < c1; c++, from += w->w_c, to += TILE_M)
+        for (ptrdiff_t i = 0; i < tiles; i++) {
+            __builtin_prefetch(from + AHEAD * w->w_c + i * TILE_M);
+            memcpy(to + i * pitch, from + i * TILE_M, TILE_M * sizeof(T));
+        }
+}
+
 /* The weights of TILE_M filters from k0 on for one block of the reduction: channels c0 .. c1-1, taps t0 .. t1-1. */
 static void NAME(pack_filters)(const window *w, const T *weight, ptrdiff_t k0, ptrdiff_t t0, ptrdiff_t t1, ptrdiff_t c0,
                                ptrdiff_t c1, T *to) {
     const ptrdiff_t filters = smaller(TILE_M, w->k - k0);
+    if (w->w_k == 1 && t1 - t0 == 1 && filters == TILE_M) {
+        NAME(pack_neighbours)(w, weight, k0, 1, t0, c0, c1, to, 0);
+        return;
+    }
     if (t1 - t0 == w->taps && (w->w_c == w->taps || w->taps >= VL / 2) && NAME(taps_in_order)(w)) {
         NAME(pack_rows)(w, weight, k0, c0, c1 - c0, to);
         return;
@@ -72,10 +89,6 @@ static void NAME(pack_filters)(const window *w, const T *weight, ptrdiff_t k0, p
     for (ptrdiff_t c = c0; c < c1; c++)
         for (ptrdiff_t t = t0; t < t1; t++, to += TILE_M) {
             const T *from = weight + k0 * w->w_k + c * w->w_c + w->w_tap[t];
-            if (w->w_k == 1 && filters == TILE_M) {
-                memcpy(to, from, TILE_M * sizeof(T));
-                continue;
-            }
             for (ptrdiff_t m = 0; m < filters; m++) to[m] = from[m * w->w_k];
             for (ptrdiff_t m = filters; m < TILE_M; m++) to[m] = 0;
         }
