@@ -13,7 +13,7 @@ import numpy as np
 from fastconv import _validate as check
 
 ALGORITHMS = ("auto", "direct", "winograd")
-_WINOGRAD = ("winograd 2x2", "winograd 4x4", "winograd 2x2 stride 2")
+_WINOGRAD = ("winograd 2x2", "winograd 4x4", "winograd 2x2 stride 2", "winograd 2x2 of 5x5")
 FORMS = (*ALGORITHMS, *_WINOGRAD, *(f"{form}, few tiles" for form in _WINOGRAD))
 """In the order of enum fc_algorithm of src_c/fastconv.h: what a caller may ask for, and what it comes to."""
 

@@ -24,8 +24,8 @@ typedef struct fc_conv {
 } fc_conv;
 
 /* How a convolution is computed, or in which form its weight was packed: FC_WINOGRAD is whichever of the
-   three that follow is possible and cheaper: tiles of 2 x 2 or 4 x 4 outputs at stride 1, of 2 x 2 at stride 2. For the last three
-   (_FEW) a weight is packed as for FC_DIRECT and transformed in each call. */
+   four that follow is possible and cheaper: of 3x3 kernels tiles of 2 x 2 or 4 x 4 outputs at stride 1, of 2 x 2 at stride 2; of 5x5
+   kernels of 2 x 2. For the last four (_FEW) a weight is packed as for FC_DIRECT and transformed in each call. */
 enum fc_algorithm {
     FC_AUTO = 0,
     FC_DIRECT = 1,
@@ -33,10 +33,12 @@ enum fc_algorithm {
     FC_WINOGRAD_2 = 3,
     FC_WINOGRAD_4 = 4,
     FC_WINOGRAD_STRIDED = 5,
-    FC_FEW = 3, /* a form for few tiles: so many after the one it is of */
-    FC_WINOGRAD_2_FEW = 6,
-    FC_WINOGRAD_4_FEW = 7,
-    FC_WINOGRAD_STRIDED_FEW = 8
+    FC_WINOGRAD_5 = 6,
+    FC_FEW = 4, /* a form for few tiles: so many after the one it is of */
+    FC_WINOGRAD_2_FEW = 7,
+    FC_WINOGRAD_4_FEW = 8,
+    FC_WINOGRAD_STRIDED_FEW = 9,
+    FC_WINOGRAD_5_FEW = 10
 };
 
 /* A weight as it is, one to be packed, and one to be packed that is far away in each call, one of many that no cache holds: there what

@@ -72,7 +72,7 @@ def pack(
     """Prepare a weight (K, C / groups, *kernel) once for many calls of convNd, which takes it in place of the array.
 
     The other arguments are those of the calls to come; with `input_shape` the algorithm is the one for that shape,
-    without it the one for a large input. For "winograd" the weight is kept transformed, 16/9 to 4 times its size, and
+    without it the one for a large input. For "winograd" the weight is kept transformed, 1.4 to 4 times its size, and
     a transform that is paid once is chosen more often. The weight's values are taken now: pack again after changing
     them.
     ValueError where the weight does not fit the other arguments."""
@@ -97,6 +97,6 @@ def chosen_form(op: str, geometry: _geometry.Conv, dtype: np.dtype, *, packed: b
     algorithm asked for is impossible."""
     chosen = _geometry.FORMS[_kernels.conv_algorithm(geometry.fields, dtype.itemsize, packed)]
     if _geometry.FORMS[geometry.fields[-1]].startswith("winograd") and chosen == "direct":
-        needs = "needs a 2-d 3x3 kernel, stride 1, or 2 without dilation, and layout 'NCHW'"
+        needs = "needs a 2-d 3x3 kernel of stride 1, or 2 without dilation, or a 5x5 one of stride 1, and layout 'NCHW'"
         check.reject(op, f"algorithm 'winograd' (asked for, or chosen by pack for its arguments) {needs}")
     return chosen

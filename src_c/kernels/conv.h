@@ -61,19 +61,24 @@ static double NAME(winograd_cost)(const window *w, ptrdiff_t out, double points,
            (double)w->c * filters / TILE_M * weight;
 }
 
-/* The three kinds of Winograd, in the order of their forms. */
+/* The kinds of Winograd, in the order of their forms. */
 typedef struct {
-    ptrdiff_t step; /* of the windows they are for */
+    ptrdiff_t step, kernel; /* of the windows they are for */
     int (*few_tiles)(const window *);
     ptrdiff_t (*packed_size)(const window *);
-    int (*pack)(const window *, const NAME(taps_3x3) *, const T *weight, T *packed);
+    int (*pack)(const window *, const NAME(taps_grid) *, const T *weight, T *packed);
     NAME(winograd_convolve) *convolve;
 } NAME(winograd_kind);
 
-#define KIND(name, step)                                                                       \
-    {step, NAME(wino_few_tiles_##name), NAME(wino_packed_size_##name), NAME(wino_pack_##name), \
+#define KIND(name, step, kernel)    \
+    {step,                          \
+     kernel,                        \
+     NAME(wino_few_tiles_##name),   \
+     NAME(wino_packed_size_##name), \
+     NAME(wino_pack_##name),        \
      NAME(wino_convolve_##name)}
-static const NAME(winograd_kind) NAME(winograd_kinds)[] = {KIND(2, 1), KIND(4, 1), KIND(strided, 2)};
+static const NAME(winograd_kind)
+    NAME(winograd_kinds)[] = {KIND(2, 1, 3), KIND(4, 1, 3), KIND(strided, 2, 3), KIND(5, 1, 5)};
 #undef KIND
 
 /* The kind of a form of FC_WINOGRAD, and whether the form is for few tiles; NULL for FC_DIRECT. */
@@ -83,18 +88,24 @@ static const NAME(winograd_kind) *NAME(winograd_form)(ptrdiff_t form, int *few) 
 }
 
 /* The algorithm for a window; taps: its 3 x 3 grid, or that of its phases where it is dilated, where it goes by Winograd. */
-static ptrdiff_t NAME(choose)(const window *w, ptrdiff_t algorithm, int packed, NAME(taps_3x3) *taps) {
+static ptrdiff_t NAME(choose)(const window *w, ptrdiff_t algorithm, int packed, NAME(taps_grid) *taps) {
     enum { LEAST_CHANNELS = 16 }; /* below, sums are short and the direct method's exactness is worth more */
     NAME(dilated) dilated;
     int few;
     if (algorithm == FC_DIRECT) return FC_DIRECT;
     if (NAME(undilate)(w, &dilated)) w = &dilated.near;
-    if (algorithm > FC_WINOGRAD)
-        return NAME(winograd_taps)(w, NAME(winograd_form)(algorithm, &few)->step, taps) ? algorithm : FC_DIRECT;
-    const int plain = NAME(winograd_taps)(w, 1, taps);
-    if (!plain && !NAME(winograd_taps)(w, 2, taps)) return FC_DIRECT;
+    if (algorithm > FC_WINOGRAD) {
+        const NAME(winograd_kind) *kind = NAME(winograd_form)(algorithm, &few);
+        return NAME(winograd_taps)(w, kind->step, kind->kernel, taps) ? algorithm : FC_DIRECT;
+    }
+    const int five = NAME(winograd_taps)(w, 1, 5, taps), plain = !five && NAME(winograd_taps)(w, 1, 3, taps);
+    if (!five && !plain && !NAME(winograd_taps)(w, 2, 3, taps)) return FC_DIRECT;
     if (algorithm == FC_AUTO && smaller(w->c, w->k) < LEAST_CHANNELS) return FC_DIRECT;
     const double share = packed ? 0 : 1;
+    if (five) {
+        const double cost = NAME(winograd_cost)(w, 2, 36, INPUT4_COST, OUTPUT4_COST, share * WEIGHT4_COST * 25 / 9);
+        return algorithm == FC_AUTO && NAME(direct_cost)(w, packed) <= cost ? FC_DIRECT : FC_WINOGRAD_5;
+    }
     const double two =
         plain ? NAME(winograd_cost)(w, 2, 16, INPUT2_COST, OUTPUT2_COST, share * WEIGHT2_COST)
               : NAME(winograd_cost)(w, 2, 25, STRIDED_INPUT_COST, STRIDED_OUTPUT_COST, share * STRIDED_WEIGHT_COST);
@@ -106,7 +117,7 @@ static ptrdiff_t NAME(choose)(const window *w, ptrdiff_t algorithm, int packed, 
 /* The kind of Winograd by which the gradient to the weight goes, NULL where directly: transforms make its tiles a fifth dearer than their
    products, and the sums, up to four times the weight, cost as much as SUMS tiles more; at step 2, where less is saved, few channels do
    not repay the transforms. */
-static const NAME(grad_kind) *NAME(choose_gradient)(const window *w, ptrdiff_t algorithm, NAME(taps_3x3) *taps) {
+static const NAME(grad_kind) *NAME(choose_gradient)(const window *w, ptrdiff_t algorithm, NAME(taps_grid) *taps) {
     enum { LEAST_CHANNELS = 16, LEAST_AT_STEP_2 = 48, SUMS = 12 };
     NAME(dilated) dilated;
     if (algorithm == FC_DIRECT) return NULL;
@@ -115,14 +126,15 @@ static const NAME(grad_kind) *NAME(choose_gradient)(const window *w, ptrdiff_t a
         if (elements > NAME(DILATED_BYTES) / (ptrdiff_t)sizeof(T)) return NULL;
         w = &dilated.near;
     }
-    const NAME(grad_kind) *kind = NAME(winograd_taps)(w, 1, taps)   ? &NAME(wino_grad_kind_4)
-                                  : NAME(winograd_taps)(w, 2, taps) ? &NAME(wino_grad_kind_strided)
-                                                                    : NULL;
+    const NAME(grad_kind) *kind = NAME(winograd_taps)(w, 1, 3, taps)   ? &NAME(wino_grad_kind_4)
+                                  : NAME(winograd_taps)(w, 1, 5, taps) ? &NAME(wino_grad_kind_5)
+                                  : NAME(winograd_taps)(w, 2, 3, taps) ? &NAME(wino_grad_kind_strided)
+                                                                       : NULL;
     if (!kind || algorithm >= FC_WINOGRAD) return kind;
     const double tiles = (double)w->n * (double)(divide_up(w->out[1], kind->out) * divide_up(w->out[2], kind->out));
     const double winograd = (double)kind->points * (1.2 * tiles + SUMS),
-                 direct = 9.0 * (double)(w->n * window_pixels(w));
-    const ptrdiff_t least = kind == &NAME(wino_grad_kind_4) ? LEAST_CHANNELS : LEAST_AT_STEP_2;
+                 direct = (double)(w->n * window_pixels(w) * w->taps);
+    const ptrdiff_t least = kind == &NAME(wino_grad_kind_strided) ? LEAST_AT_STEP_2 : LEAST_CHANNELS;
     return smaller(w->c, w->k) >= least && winograd <= direct ? kind : NULL;
 }
 
@@ -131,7 +143,7 @@ static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, co
                             const fc_epilogue *end, T *y) {
     NAME(square) square;
     NAME(band) band;
-    NAME(taps_3x3) taps;
+    NAME(taps_grid) taps;
     int few;
     if (w->n == 0) return FC_OK;
     algorithm = NAME(choose)(w, algorithm, packed != NULL, &taps);
@@ -154,10 +166,12 @@ static int NAME(run_window)(const window *w, ptrdiff_t algorithm, const T *x, co
 
 static ptrdiff_t NAME(conv_algorithm)(const fc_conv *s, ptrdiff_t weight) {
     window w;
-    NAME(taps_3x3) grid;
-    ptrdiff_t taps[4 * 9];
+    NAME(taps_grid) grid;
+    ptrdiff_t taps[4 * 25];
     int few;
-    if (s->kernel[0] * s->kernel[1] * s->kernel[2] != 9) return FC_DIRECT;
+    for (int a = 0; a < 3; a++)
+        if (s->kernel[a] > 9) return FC_DIRECT;
+    if (s->kernel[0] * s->kernel[1] * s->kernel[2] > 25) return FC_DIRECT;
     NAME(forward_window)(s, taps, &w);
     const ptrdiff_t form = NAME(choose)(&w, s->algorithm, weight != FC_PLAIN, &grid);
     const NAME(winograd_kind) *kind = NAME(winograd_form)(form, &few);
@@ -178,7 +192,7 @@ static ptrdiff_t NAME(conv_packed_size)(const fc_conv *s) {
 
 static int NAME(conv_pack)(const fc_conv *s, const void *weight, void *packed) {
     window w;
-    NAME(taps_3x3) grid;
+    NAME(taps_grid) grid;
     ptrdiff_t *taps = NAME(alloc_taps)(s);
     int status = taps ? FC_OK : FC_NO_MEMORY, few;
     if (!taps) return FC_NO_MEMORY;
@@ -207,7 +221,7 @@ static int NAME(conv_forward)(const fc_conv *s, const void *x, const void *weigh
 
 static int NAME(conv_grad_weight)(const fc_conv *s, const void *dy, const void *x, void *dw) {
     window w;
-    NAME(taps_3x3) grid;
+    NAME(taps_grid) grid;
     NAME(square) square;
     NAME(band) band;
     NAME(dilated) dilated;

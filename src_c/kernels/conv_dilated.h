@@ -125,7 +125,7 @@ static int NAME(split_or_join)(NAME(phases) *p, ptrdiff_t n, fc_task *task, cons
 }
 
 /* As run_window, by a form of Winograd that convolves the phases; as many images at a time as DILATED_BYTES hold. */
-static int NAME(convolve_dilated)(const window *w, const NAME(dilated) *u, const NAME(taps_3x3) *taps,
+static int NAME(convolve_dilated)(const window *w, const NAME(dilated) *u, const NAME(taps_grid) *taps,
                                   NAME(winograd_convolve) *convolve, const T *x, const T *weight, const T *rows,
                                   const T *packed, const fc_epilogue *end, T *y) {
     const ptrdiff_t phases = u->phases[0] * u->phases[1];
@@ -160,7 +160,7 @@ static int NAME(convolve_dilated)(const window *w, const NAME(dilated) *u, const
 
 /* As dense_grad_weight by Winograd, over the phases of x and of dy, all images at once. */
 static int NAME(dilated_grad_weight)(const window *w, const NAME(dilated) *u, const NAME(grad_kind) *kind,
-                                     const NAME(taps_3x3) *taps, const T *dy, const T *x, T *dw) {
+                                     const NAME(taps_grid) *taps, const T *dy, const T *x, T *dw) {
     const ptrdiff_t of_x = u->near.n * u->near.x_n;
     NAME(phases) in = NAME(phases_of_x)(u, w), out = NAME(phases_of_y)(u, w);
     T *both = fc_alloc((size_t)(of_x + u->near.n * u->near.y_n), sizeof(T));

@@ -141,7 +141,7 @@ static int NAME(grad_input_by_phases)(const fc_conv *s, const T *dy, const T *we
     if (gaps) NAME(fill_input)(s, bias, dx);
     do {
         window w;
-        NAME(taps_3x3) grid;
+        NAME(taps_grid) grid;
         NAME(input_window)(s, phase, taps, &w);
         if (status != FC_OK || (gaps && w.taps == 0)) continue;
         const ptrdiff_t *stride = s->stride;

@@ -330,8 +330,8 @@ static ptrdiff_t NAME(filters_a_pass)(const window *w, const NAME(grad_kind) *ki
 }
 
 /* By a kind of Winograd with the taps of winograd_taps, with NULL directly. */
-static int NAME(grad_weight_pass)(const window *w, const NAME(grad_kind) *kind, const NAME(taps_3x3) *taps, const T *dy,
-                                  const T *x, T *dw) {
+static int NAME(grad_weight_pass)(const window *w, const NAME(grad_kind) *kind, const NAME(taps_grid) *taps,
+                                  const T *dy, const T *x, T *dw) {
     int not_finite = 0;
     if (!kind && NAME(choose_rows)(w)) return NAME(rows_grad_weight)(w, dy, x, dw);
     NAME(grad_weight_job) job = {.w = w, .kind = kind, .taps = taps, .x = x, .dy = dy, .dw = dw};
@@ -353,7 +353,7 @@ static int NAME(grad_weight_pass)(const window *w, const NAME(grad_kind) *kind, 
 }
 
 /* In passes over ranges of groups, or of one group's filters. */
-static int NAME(dense_grad_weight)(const window *whole, const NAME(grad_kind) *kind, const NAME(taps_3x3) *taps,
+static int NAME(dense_grad_weight)(const window *whole, const NAME(grad_kind) *kind, const NAME(taps_grid) *taps,
                                    const T *dy, const T *x, T *dw) {
     const window row = window_in_one_row(whole), *w = &row;
     const ptrdiff_t k = NAME(filters_a_pass)(w, kind);

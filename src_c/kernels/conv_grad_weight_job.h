@@ -10,7 +10,7 @@ typedef struct {
     const T *x, *dy;
     T *dw;
     extent e;
-    const NAME(taps_3x3) *taps; /* winograd */
+    const NAME(taps_grid) *taps; /* winograd */
     int *not_finite; /* winograd: set where a sum is not finite */
     /* the grid of sums: [part][plane][tile][set][TILE_M][TILE_LANES] */
     ptrdiff_t planes; /* groups, times points for winograd */

@@ -1,5 +1,5 @@
-/* Winograd convolution F(WINO_OUT x WINO_OUT, 3x3) over a window of 3 x 3 neighbouring taps: forward at step 1 and 2, and the gradient to
-   the input of either. Written once, included for each WINO_KIND. Point by point the transformed input and weight are multiplied on the
+/* Winograd convolution over a window of 3 x 3 or 5 x 5 neighbouring taps: forward at step 1 and 2, and the gradient to the input of
+   either. Written once, included for each WINO_KIND. Point by point the transformed input and weight are multiplied on the
    micro-kernel; of the two, the larger passes once and the smaller again and again:
 
      many tiles (tiles stay):    the weight is transformed whole; a task transforms the input of a block of tiles, multiplies all
@@ -12,7 +12,7 @@
 typedef struct {
     const window *w;
     window grid; /* the same with tiles for pixels: out = 1 x tile rows x tile columns */
-    const NAME(taps_3x3) *taps;
+    const NAME(taps_grid) *taps;
     const T *x, *weight, *rows, *packed; /* of the weight at least one: rows by dense_pack, packed by WINO(pack) */
     T *y;
     const fc_epilogue *end;
@@ -38,7 +38,7 @@ typedef struct {
     WINO(tile_run) *runs; /* TILE_PITCH, each up to VL tiles long */
     ptrdiff_t *off; /* KC */
     T *patch; /* WINO_POINTS x WINO_PATCH: the inputs of one channel, lanes are tiles */
-    T *rows; /* WINO_ROWS x 9 of a vector or a register tile of filters, whichever is longer: their weight */
+    T *rows; /* WINO_ROWS x WINO_TAPS of a vector or a register tile of filters, whichever is longer: their weight */
     T *input; /* tiles stay: the block's, as job->input */
     T *u; /* filters stay: the group's, channels of a pass, as job->u */
     T *product; /* [block if there are several passes][point][tile][TILE_M][lane] */
@@ -55,7 +55,7 @@ static size_t WINO(lay_out)(const WINO(job) *job, void *scratch, WINO(desk) *des
     ROOM(runs, TILE_PITCH);
     ROOM(off, KC);
     ROOM(patch, WINO_POINTS * WINO_PATCH);
-    ROOM(rows, WINO_ROWS * 9 * larger(VL, TILE_M));
+    ROOM(rows, WINO_ROWS * WINO_TAPS * larger(VL, TILE_M));
     ROOM(input, job->input ? 0 : WINO_POINTS * job->input_pitch);
     ROOM(u, job->u_room);
     ROOM(product, (passes > 1 || job->turned ? job->last_block - job->first_block + job->turned : 1) * WINO_POINTS *
@@ -87,11 +87,12 @@ static ptrdiff_t WINO(plan_block)(const WINO(job) *job, const WINO(block) *block
 static const T *WINO(filter_rows)(const WINO(job) *job, ptrdiff_t g, ptrdiff_t tile, ptrdiff_t c, ptrdiff_t count,
                                   T *rows) {
     const window *w = job->w;
-    if (job->rows) return job->rows + ((g * job->tiles + tile) * w->c + c) * 9 * TILE_M;
+    if (job->rows) return job->rows + ((g * job->tiles + tile) * w->c + c) * WINO_TAPS * TILE_M;
     /* What comes next of those rows: too short a stretch of each for a hardware prefetcher. */
     const T *next = job->weight + g * w->w_g + tile * TILE_M * w->w_k + (c + count) * w->w_c;
-    for (ptrdiff_t m = 0; m < TILE_M && w->w_c == 9; m++)
-        for (ptrdiff_t j = 0; j < count * 9; j += 64 / (ptrdiff_t)sizeof(T)) __builtin_prefetch(next + m * w->w_k + j);
+    for (ptrdiff_t m = 0; m < TILE_M && w->w_c == WINO_TAPS; m++)
+        for (ptrdiff_t j = 0; j < count * WINO_TAPS; j += 64 / (ptrdiff_t)sizeof(T))
+            __builtin_prefetch(next + m * w->w_k + j);
     NAME(pack_rows)(w, job->weight + g * w->w_g, tile * TILE_M, c, count, rows);
     return rows;
 }
@@ -112,7 +113,7 @@ static void WINO(filters)(const WINO(job) *job, ptrdiff_t g, ptrdiff_t tile, ptr
         const ptrdiff_t stop = smaller(c1, block + KC);
         for (ptrdiff_t c = block; c < stop; c += WINO_ROWS) { /* a vector holds the filters of so many channels: */
             const ptrdiff_t count = smaller(WINO_ROWS, stop - c), together = larger(1, VL / TILE_M);
-            const ptrdiff_t whole = count / together, row = 9 * TILE_M, rest = whole * together;
+            const ptrdiff_t whole = count / together, row = WINO_TAPS * TILE_M, rest = whole * together;
             const T *from = WINO(filter_rows)(job, g, tile, c, count, rows);
             T *to = u + (c - block) * TILE_M;
             for (ptrdiff_t m = 0; m < TILE_M; m += VL)
@@ -180,8 +181,8 @@ static void WINO(weight_task)(void *context, ptrdiff_t task, void *scratch) {
 static int WINO(weights)(WINO(job) *job) {
     const window *w = job->w;
     const double work = (double)(w->groups * w->k) * (double)w->c * WINO_POINTS;
-    return fc_parallel(w->groups * job->tiles, work, (size_t)(WINO_ROWS * 9 * TILE_M) * sizeof(T), WINO(weight_task),
-                       job);
+    return fc_parallel(w->groups * job->tiles, work, (size_t)(WINO_ROWS * WINO_TAPS * TILE_M) * sizeof(T),
+                       WINO(weight_task), job);
 }
 
 static void WINO(block_task)(void *context, ptrdiff_t task, void *scratch) {

@@ -8,7 +8,7 @@ static ptrdiff_t WINO(packed_size)(const window *w) {
     return w->groups * divide_up(w->k, TILE_M) * job.tile_pitch;
 }
 
-static int WINO(pack)(const window *w, const NAME(taps_3x3) *taps, const T *weight, T *packed) {
+static int WINO(pack)(const window *w, const NAME(taps_grid) *taps, const T *weight, T *packed) {
     WINO(job) job = {.w = w, .taps = taps, .weight = weight, .u = packed, .tiles = divide_up(w->k, TILE_M)};
     WINO(lay_weight)(&job, w->c);
     return WINO(weights)(&job);
@@ -30,7 +30,7 @@ static int WINO(redo)(const window *w, const unsigned char *not_finite, const T 
 }
 
 /* y = epilogue(window of x); the weight as for WINO(run). */
-static int WINO(convolve)(const window *w, const NAME(taps_3x3) *taps, const T *x, const T *weight, const T *rows,
+static int WINO(convolve)(const window *w, const NAME(taps_grid) *taps, const T *x, const T *weight, const T *rows,
                           const T *packed, const fc_epilogue *end, T *y) {
     unsigned char *not_finite = fc_alloc((size_t)w->n, 1);
     if (!not_finite) return FC_NO_MEMORY;

@@ -15,21 +15,22 @@ static int WINO(few_tiles)(const window *w) {
 /* Transforms the weight of filters k0 .. k0+filters-1, channels c0 .. c1-1: desk->u[point][channel][filter]. */
 static void WINO(few_weight)(const WINO(job) *job, const WINO(desk) *desk, ptrdiff_t g, ptrdiff_t k0, ptrdiff_t filters,
                              ptrdiff_t c0, ptrdiff_t c1) {
-    const ptrdiff_t last = job->tiles - 1, room = WINO_ROWS * 9 * TILE_M;
+    const ptrdiff_t last = job->tiles - 1, room = WINO_ROWS * WINO_TAPS * TILE_M;
     for (ptrdiff_t f = 0; f < filters; f += VL)
         for (ptrdiff_t c = c0; c < c1; c += WINO_ROWS) {
             const ptrdiff_t count = smaller(WINO_ROWS, c1 - c), tile = (k0 + f) / TILE_M;
             const T *low = WINO(filter_rows)(job, g, smaller(tile, last), c, count, desk->rows), *high = low;
             if (VL > TILE_M) high = WINO(filter_rows)(job, g, smaller(tile + 1, last), c, count, desk->rows + room);
-            WINO(transform_weight)(job->taps, low, high - low, 9 * TILE_M, count, desk->u + (c - c0) * filters + f,
-                                   job->u_pitch, filters);
+            WINO(transform_weight)(job->taps, low, high - low, WINO_TAPS * TILE_M, count,
+                                   desk->u + (c - c0) * filters + f, job->u_pitch, filters);
         }
 }
 
 /* Line i of the weight of the channels that follow c1, as many as up to there, to be fetched ahead; some address where there is none. */
 static const T *WINO(few_ahead)(const WINO(job) *job, const T *other, ptrdiff_t g, ptrdiff_t k0, ptrdiff_t filters,
                                 ptrdiff_t c0, ptrdiff_t c1, ptrdiff_t i) {
-    const ptrdiff_t room = (c1 - c0) * 9 * TILE_M, at = i * 64 / (ptrdiff_t)sizeof(T), tile = k0 / TILE_M + at / room;
+    const ptrdiff_t room = (c1 - c0) * WINO_TAPS * TILE_M, at = i * 64 / (ptrdiff_t)sizeof(T),
+                    tile = k0 / TILE_M + at / room;
     if (!job->rows || c1 == job->w->c || tile >= smaller(job->tiles, (k0 + filters) / TILE_M)) return other;
     return WINO(filter_rows)(job, g, tile, c1, 0, NULL) + at % room;
 }

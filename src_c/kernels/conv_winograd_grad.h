@@ -1,5 +1,5 @@
 /* The Winograd side of the weight gradient, the exact adjoint of the way forward: dg = Gt [sum over tiles (A dy At) * (Bt d B)] G, with
-   the transforms' lanes across channels (of x) and filters (of dy). Written once, included for the kinds 4 and strided, whose tiles have
+   the transforms' lanes across channels (of x) and filters (of dy). Written once, included for the kinds 4, 5 and strided, whose tiles have
    as many points as they read columns, WINO_DISTINCT of them along an axis different in dy. */
 
 /* Bt d B of every tile of the chunk for VL channels: [point][block][tile][VL]. */
@@ -92,8 +92,8 @@ static void WINO(grad_transform_sums)(const NAME(grad_weight_job) *job, ptrdiff_
     for (ptrdiff_t k = tile * TILE_M; k < smaller((tile + 1) * TILE_M, w->k); k++)
         for (ptrdiff_t block = set * TILE_V; block < smaller((set + 1) * TILE_V, job->blocks); block++) {
             const T *from = sums + k % TILE_M * TILE_LANES + block % TILE_V * VL;
-            V m[WINO_POINTS], half[3 * WINO_IN], dg[9];
-            T lane[9][VBYTES / sizeof(T)];
+            V m[WINO_POINTS], half[WINO_KERNEL * WINO_IN], dg[WINO_TAPS];
+            T lane[WINO_TAPS][VBYTES / sizeof(T)];
             for (ptrdiff_t p = 0; p < WINO_POINTS; p++) {
                 m[p] = NAME(vload)(from + p * step);
                 for (ptrdiff_t part = 1; part < job->parts; part++)
@@ -101,18 +101,19 @@ static void WINO(grad_transform_sums)(const NAME(grad_weight_job) *job, ptrdiff_
             }
             UNROLL(6)
             for (int c = 0; c < WINO_IN; c++) WINO(collect)(m + c, WINO_IN, half + c, WINO_IN);
-            UNROLL(3)
-            for (int r = 0; r < 3; r++) WINO(collect)(half + r * WINO_IN, 1, dg + 3 * r, 1);
-            UNROLL(9)
-            for (int t = 0; t < 9; t++) {
+            UNROLL(5)
+            for (int r = 0; r < WINO_KERNEL; r++) WINO(collect)(half + r * WINO_IN, 1, dg + WINO_KERNEL * r, 1);
+            UNROLL(25)
+            for (int t = 0; t < WINO_TAPS; t++) {
                 check += dg[t];
                 NAME(vstore)(lane[t], dg[t]);
             }
             T *to = job->dw + g * w->w_g + k * w->w_k + block * VL * w->w_c;
             /* The same of the next filter: a short stretch far away, which no prefetcher would have. */
-            for (ptrdiff_t i = 0; i < VL * 9; i += 64 / (ptrdiff_t)sizeof(T)) __builtin_prefetch(to + w->w_k + i, 1);
+            for (ptrdiff_t i = 0; i < VL * WINO_TAPS; i += 64 / (ptrdiff_t)sizeof(T))
+                __builtin_prefetch(to + w->w_k + i, 1);
             for (ptrdiff_t c = 0; c < smaller(VL, w->c - block * VL); c++)
-                for (ptrdiff_t t = 0; t < 9; t++) to[c * w->w_c + job->taps->grid[t]] = lane[t][c];
+                for (ptrdiff_t t = 0; t < WINO_TAPS; t++) to[c * w->w_c + job->taps->grid[t]] = lane[t][c];
         }
     const T sum = NAME(vsum)(check);
     if (!(sum - sum == 0)) __atomic_store_n(job->not_finite, 1, __ATOMIC_RELAXED);

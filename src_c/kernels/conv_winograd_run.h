@@ -41,7 +41,7 @@ static int WINO(filters_should_stay)(const WINO(job) *job) {
 
 /* y = epilogue(window of x); the weight as the caller has it, as dense_pack made it (rows), and as WINO(pack) did (packed): one of the
    first two at least. Images in which anything is not finite are marked in not_finite, which is zero before. */
-static int WINO(run)(const window *w, const NAME(taps_3x3) *taps, const T *x, const T *weight, const T *rows,
+static int WINO(run)(const window *w, const NAME(taps_grid) *taps, const T *x, const T *weight, const T *rows,
                      const T *packed, const fc_epilogue *end, T *y, unsigned char *not_finite) {
     enum { TASKS = 16 };
     WINO(job) job = {.w = w, .grid = *w, .taps = taps, .x = x, .weight = weight, .rows = rows, .packed = packed};

@@ -2,7 +2,7 @@
    inputs of all four phases from 25 products in place of 36. Included by conv_grad_input.h. */
 
 /* The window that such a gradient is to the kind "spread", and its taps. */
-static void NAME(spread_window)(const fc_conv *s, ptrdiff_t *taps, window *w, NAME(taps_3x3) *grid) {
+static void NAME(spread_window)(const fc_conv *s, ptrdiff_t *taps, window *w, NAME(taps_grid) *grid) {
     NAME(gradient_window)(s, taps, w);
     w->taps = 9;
     for (ptrdiff_t t = 0; t < 9; t++) taps[3 * 9 + t] = grid->grid[t] = t;
@@ -14,7 +14,7 @@ static int NAME(spread_pays)(const fc_conv *s) {
     enum { LEAST_CHANNELS = 16 };
     const int plane = s->kernel[0] == 1 && s->in[0] == 1 && s->out[0] == 1 && !s->channels_last;
     ptrdiff_t taps[4 * 9], phase[3] = {0};
-    NAME(taps_3x3) grid;
+    NAME(taps_grid) grid;
     window w;
     if (!plane || s->algorithm == FC_DIRECT || s->n == 0) return 0;
     for (int a = 1; a < 3; a++)
@@ -35,7 +35,7 @@ static int NAME(spread_pays)(const fc_conv *s) {
 
 static int NAME(grad_input_spread)(const fc_conv *s, const T *dy, const T *weight, const T *bias, T *dx) {
     ptrdiff_t taps[4 * 9];
-    NAME(taps_3x3) grid;
+    NAME(taps_grid) grid;
     window w;
     const fc_epilogue end = {.bias = bias};
     unsigned char *not_finite = fc_alloc((size_t)s->n, 1);

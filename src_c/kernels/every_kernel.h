@@ -16,6 +16,7 @@
 #include "conv_grad_weight_pack.h"
 #define WINO_KIND strided
 #define WINO_INPUT_COST STRIDED_INPUT_COST
+#define WINO_KERNEL 3
 #define WINO_OUT 2
 #define WINO_SPACE 4
 #define WINO_IN 5
@@ -30,12 +31,14 @@
 #undef WINO_DISTINCT
 #undef WINO_KIND
 #undef WINO_INPUT_COST
+#undef WINO_KERNEL
 #undef WINO_OUT
 #undef WINO_SPACE
 #undef WINO_IN
 #undef WINO_SIDE
 #define WINO_KIND spread
 #define WINO_INPUT_COST STRIDED_INPUT_COST
+#define WINO_KERNEL 3
 #define WINO_OUT 4
 #define WINO_SPACE 2
 #define WINO_IN 3
@@ -46,12 +49,14 @@
 #include "conv_winograd_run.h"
 #undef WINO_KIND
 #undef WINO_INPUT_COST
+#undef WINO_KERNEL
 #undef WINO_OUT
 #undef WINO_SPACE
 #undef WINO_IN
 #undef WINO_SIDE
 #define WINO_KIND 2
 #define WINO_INPUT_COST INPUT2_COST
+#define WINO_KERNEL 3
 #define WINO_OUT 2
 #define WINO_SPACE 2
 #define WINO_IN 4
@@ -63,12 +68,36 @@
 #include "conv_winograd_convolve.h"
 #undef WINO_KIND
 #undef WINO_INPUT_COST
+#undef WINO_KERNEL
+#undef WINO_OUT
+#undef WINO_SPACE
+#undef WINO_IN
+#undef WINO_SIDE
+#define WINO_KIND 5
+#define WINO_INPUT_COST INPUT4_COST
+#define WINO_KERNEL 5
+#define WINO_OUT 2
+#define WINO_SPACE 2
+#define WINO_IN 6
+#define WINO_SIDE 6
+#define WINO_DISTINCT 6
+#include "winograd_transform.h"
+#include "conv_winograd.h"
+#include "conv_winograd_few.h"
+#include "conv_winograd_run.h"
+#include "conv_winograd_convolve.h"
+#include "conv_winograd_grad.h"
+#undef WINO_DISTINCT
+#undef WINO_KIND
+#undef WINO_INPUT_COST
+#undef WINO_KERNEL
 #undef WINO_OUT
 #undef WINO_SPACE
 #undef WINO_IN
 #undef WINO_SIDE
 #define WINO_KIND 4
 #define WINO_INPUT_COST INPUT4_COST
+#define WINO_KERNEL 3
 #define WINO_OUT 4
 #define WINO_SPACE 4
 #define WINO_IN 6
@@ -83,6 +112,7 @@
 #undef WINO_DISTINCT
 #undef WINO_KIND
 #undef WINO_INPUT_COST
+#undef WINO_KERNEL
 #undef WINO_OUT
 #undef WINO_SPACE
 #undef WINO_IN

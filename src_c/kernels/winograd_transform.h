@@ -1,18 +1,18 @@
-/* The two-dimensional transforms of F(WINO_OUT x WINO_OUT, 3x3) between arrays and the tiles of a block. Written once, included for
+/* The two-dimensional transforms of F(WINO_OUT x WINO_OUT, WINO_KERNEL x WINO_KERNEL) between arrays and the tiles of a block. Written once, included for
    each WINO_KIND; WINO(name) is a name of that kind. Lanes are tiles (input and output) or filters (weight). */
 
 /* A run of tiles, with the masks that keep its loads inside the rows, and what of it lies in the output: rows, and columns as whole
    vectors and the rest of one. */
 typedef struct {
     run r;
-    MASK load[2 * WINO_SPACE]; /* of the vectors of a row, and of those a tile further on */
+    MASK load[WINO_SHIFTS * WINO_SPACE]; /* of the vectors of a row, and of those one tile and two further on */
     ptrdiff_t loaded; /* how many vectors of a row have columns of the run's tiles */
     ptrdiff_t rows, whole, rest;
     MASK last;
 } WINO(tile_run);
 
 /* Runs of the tiles first .. first+count-1 of `grid` (the window with tiles for pixels), cut at vectors so that none crosses one. */
-static ptrdiff_t WINO(plan_tiles)(const window *w, const window *grid, const NAME(taps_3x3) *taps, ptrdiff_t first,
+static ptrdiff_t WINO(plan_tiles)(const window *w, const window *grid, const NAME(taps_grid) *taps, ptrdiff_t first,
                                   ptrdiff_t count, WINO(tile_run) *runs) {
     ptrdiff_t used = 0;
     for (ptrdiff_t lane = 0; lane < count; lane += VL) {
@@ -30,10 +30,9 @@ static ptrdiff_t WINO(plan_tiles)(const window *w, const window *grid, const NAM
             to->last = NAME(mask_range)(0, to->rest);
             const ptrdiff_t column = WINO_SPACE * part[i].at[3] + taps->lo[1];
             const ptrdiff_t stop = smaller(w->in[2], column + WINO_SPACE * (part[i].length - 1) + WINO_IN);
-            for (ptrdiff_t l = 0; l < WINO_SPACE; l++) {
-                const ptrdiff_t at = column + l * VL;
+            for (ptrdiff_t l = 0; l < WINO_SHIFTS * WINO_SPACE; l++) {
+                const ptrdiff_t at = column + l / WINO_SPACE * WINO_SPACE + l % WINO_SPACE * VL;
                 to->load[l] = NAME(mask_range)(-at, stop - at);
-                to->load[WINO_SPACE + l] = NAME(mask_range)(-at - WINO_SPACE, stop - at - WINO_SPACE);
             }
         }
     }
@@ -43,45 +42,35 @@ static ptrdiff_t WINO(plan_tiles)(const window *w, const window *grid, const NAM
 /* One input row of a run, from the first tile's column on: the columns of every tile, lanes are tiles. Only the first `loaded` (a
    literal) of the row's vectors hold any of the run's columns. */
 INLINE void WINO(split_columns)(const int loaded, const T *row, const MASK *masks, V *column) {
-    V l[WINO_SPACE], m[WINO_SPACE];
-    UNROLL(4)
-    for (int i = 0; i < WINO_SPACE; i++) {
-        l[i] = i < loaded ? NAME(vload_masked)(row + i * VL, masks[i]) : NAME(vzero)();
-        m[i] = i < loaded ? NAME(vload_masked)(row + WINO_SPACE + i * VL, masks[WINO_SPACE + i]) : NAME(vzero)();
-    }
+    UNROLL(3)
+    for (int shift = 0; shift < WINO_SHIFTS; shift++) {
+        const int first = shift * WINO_SPACE;
+        V l[WINO_SPACE];
+        UNROLL(4)
+        for (int i = 0; i < WINO_SPACE; i++)
+            l[i] = i < loaded ? NAME(vload_masked)(row + first + i * VL, masks[first + i]) : NAME(vzero)();
 #if WINO_SPACE == 4
-    V e[2], o[2], em[2];
-    UNROLL(2)
-    for (int i = 0; i < 2; i++) {
-        const int none = 2 * i >= loaded;
-        e[i] = none ? NAME(vzero)() : NAME(veven)(l[2 * i], l[2 * i + 1]);
-        o[i] = none ? NAME(vzero)() : NAME(vodd)(l[2 * i], l[2 * i + 1]);
-        em[i] = none ? NAME(vzero)() : NAME(veven)(m[2 * i], m[2 * i + 1]);
-    }
-    column[0] = NAME(veven)(e[0], e[1]);
-    column[1] = NAME(veven)(o[0], o[1]);
-    column[2] = NAME(vodd)(e[0], e[1]);
-    column[3] = NAME(vodd)(o[0], o[1]);
-    column[4] = NAME(veven)(em[0], em[1]);
-#if WINO_IN > 5
-    V om[2];
-    UNROLL(2)
-    for (int i = 0; i < 2; i++) om[i] = 2 * i >= loaded ? NAME(vzero)() : NAME(vodd)(m[2 * i], m[2 * i + 1]);
-    column[5] = NAME(veven)(om[0], om[1]);
-#endif
+        V e[2], o[2];
+        UNROLL(2)
+        for (int i = 0; i < 2; i++) {
+            const int none = 2 * i >= loaded;
+            e[i] = none ? NAME(vzero)() : NAME(veven)(l[2 * i], l[2 * i + 1]);
+            o[i] = none ? NAME(vzero)() : NAME(vodd)(l[2 * i], l[2 * i + 1]);
+        }
+        column[first] = NAME(veven)(e[0], e[1]);
+        if (first + 1 < WINO_IN) column[first + 1] = NAME(veven)(o[0], o[1]);
+        if (first + 2 < WINO_IN) column[first + 2] = NAME(vodd)(e[0], e[1]);
+        if (first + 3 < WINO_IN) column[first + 3] = NAME(vodd)(o[0], o[1]);
 #else
-    column[0] = NAME(veven)(l[0], l[1]);
-    column[1] = NAME(vodd)(l[0], l[1]);
-    column[2] = NAME(veven)(m[0], m[1]);
-#if WINO_IN > 3
-    column[3] = NAME(vodd)(m[0], m[1]);
+        column[first] = NAME(veven)(l[0], l[1]);
+        if (first + 1 < WINO_IN) column[first + 1] = NAME(vodd)(l[0], l[1]);
 #endif
-#endif
+    }
 }
 
 /* Bt d B of channels c0 .. c1-1 of a group that starts at x: to[point * pitch + channel * vectors * VL + lane]. A row is transformed
    along its columns as it is read and then waits in `patch` (WINO_POINTS x WINO_PATCH) for the others. */
-static void WINO(transform_input)(const window *w, const NAME(taps_3x3) *taps, const WINO(tile_run) *runs,
+static void WINO(transform_input)(const window *w, const NAME(taps_grid) *taps, const WINO(tile_run) *runs,
                                   ptrdiff_t run_count, ptrdiff_t vectors, const T *x, ptrdiff_t c0, ptrdiff_t c1,
                                   T *patch, T *to, ptrdiff_t pitch) {
     for (ptrdiff_t c = c0; c < c1; c++) {
@@ -129,29 +118,29 @@ static void WINO(transform_input)(const window *w, const NAME(taps_3x3) *taps, c
 
 /* G g Gt of `count` vectors of filters: vector i from the TILE_M weights at rows + i * from + tap * TILE_M and, where a vector has room for
    them, as many `apart` elements further on; to u[point * pitch + i * step]. */
-static void WINO(transform_weight)(const NAME(taps_3x3) *taps, const T *rows, ptrdiff_t apart, ptrdiff_t from,
+static void WINO(transform_weight)(const NAME(taps_grid) *taps, const T *rows, ptrdiff_t apart, ptrdiff_t from,
                                    ptrdiff_t count, T *u, ptrdiff_t pitch, ptrdiff_t step) {
     for (ptrdiff_t i = 0; i < count; i++, rows += from, u += step) {
-        V half[3 * WINO_SIDE];
+        V half[WINO_KERNEL * WINO_SIDE];
         /* What is read some channels on: short stretches of several rows. */
-        for (ptrdiff_t l = 0; l < 9 * TILE_M; l += 64 / (ptrdiff_t)sizeof(T)) {
-            __builtin_prefetch(rows + WINO_ROWS * 9 * TILE_M + l);
-            __builtin_prefetch(rows + apart + WINO_ROWS * 9 * TILE_M + l);
+        for (ptrdiff_t l = 0; l < WINO_TAPS * TILE_M; l += 64 / (ptrdiff_t)sizeof(T)) {
+            __builtin_prefetch(rows + WINO_ROWS * WINO_TAPS * TILE_M + l);
+            __builtin_prefetch(rows + apart + WINO_ROWS * WINO_TAPS * TILE_M + l);
         }
-        UNROLL(3)
-        for (int j = 0; j < 3; j++) {
-            V g[3];
-            UNROLL(3)
-            for (int h = 0; h < 3; h++) {
-                const T *at = rows + taps->grid[3 * h + j] * TILE_M;
+        UNROLL(5)
+        for (int j = 0; j < WINO_KERNEL; j++) {
+            V g[WINO_KERNEL];
+            UNROLL(5)
+            for (int h = 0; h < WINO_KERNEL; h++) {
+                const T *at = rows + taps->grid[WINO_KERNEL * h + j] * TILE_M;
                 g[h] = NAME(vjoin)(at, at + apart);
             }
-            WINO(weight)(g, 1, half + j, 3);
+            WINO(weight)(g, 1, half + j, WINO_KERNEL);
         }
         UNROLL(6)
         for (int h = 0; h < WINO_SIDE; h++) {
             V row[WINO_SIDE];
-            WINO(weight)(half + 3 * h, 1, row, 1);
+            WINO(weight)(half + WINO_KERNEL * h, 1, row, 1);
             UNROLL(6)
             for (int j = 0; j < WINO_SIDE; j++) NAME(vstore)(u + (h * WINO_SIDE + j) * pitch, row[j]);
         }
