@@ -9,28 +9,36 @@ import fastconv
 from fastconv import reference
 
 
+@pytest.mark.parametrize("kernel", [3, 4])
 @pytest.mark.parametrize("padding", [1, 3, (3, 1), (1, 2)])
 @pytest.mark.parametrize("size", [(9, 31), (16, 8), (1, 1), (3, 2), (18, 65)])
-def test_stride_2_back_to_the_input(padding, size):
-    """All four phases at once where a tile can begin with the middle tap: odd padding; groups, a bias."""
+def test_stride_2_back_to_the_input(kernel, padding, size):
+    """All four phases at once where a tile can begin with the odd taps: odd padding; groups, a bias, a NaN."""
     before = np.broadcast_to(padding, 2)
-    H, W = (max(n, 3 - 2 * p) for n, p in zip(size, before, strict=True))
+    H, W = (max(n, kernel - 2 * p) for n, p in zip(size, before, strict=True))
     rng = np.random.default_rng(0)
     for groups in (1, 2):
         x = np.zeros((3, 32, H, W), np.float32)
-        w = rng.standard_normal((48, 32 // groups, 3, 3), np.float32)
+        w = rng.standard_normal((48, 32 // groups, kernel, kernel), np.float32)
         settings = {"stride": 2, "padding": padding, "groups": groups}
         dy = rng.standard_normal(fastconv.conv2d(x, w, **settings).shape, np.float32)
-        wide = dy.astype(np.float64), w.astype(np.float64)
-        want = reference.conv2d_grad_input(*wide, x.shape, **settings)
-        line = f"{x.shape} {settings}"
-        for algorithm in LIMIT:
+        want = reference.conv2d_grad_input(dy.astype(np.float64), w.astype(np.float64), x.shape, **settings)
+        line = f"{x.shape} {kernel}x{kernel} {settings}"
+        for algorithm in LIMIT if kernel == 3 else ("direct", "auto"):
             got = fastconv.conv2d_grad_input(dy, w, x.shape, algorithm=algorithm, **settings)
             close(got, want, LIMIT[algorithm], f"conv2d_grad_input {line} {algorithm}")
+        wide = fastconv.conv2d_grad_input(dy.astype(np.float64), w.astype(np.float64), x.shape, **settings)
+        close(wide, want, 1e-13, f"float64 conv2d_grad_input {line}")
         bias = rng.standard_normal(32, np.float32)
-        over = tuple((n + 2 * p - 3) % 2 for n, p in zip((H, W), before, strict=True))
+        over = tuple((n + 2 * p - kernel) % 2 for n, p in zip((H, W), before, strict=True))
         got = fastconv.conv_transpose2d(dy, w, bias, output_padding=over, **settings)
         close(got, want + bias[:, None, None], LIMIT["auto"], f"conv_transpose2d {line}")
+        dy[1, 5, -1, -1] = np.nan
+        got, want = (
+            fastconv.conv2d_grad_input(dy, w, x.shape, algorithm=algorithm, **settings)
+            for algorithm in ("auto", "direct")
+        )
+        assert np.array_equal(np.isnan(got), np.isnan(want)), line
 
 
 @algorithms

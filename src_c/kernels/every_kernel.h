@@ -54,6 +54,24 @@
 #undef WINO_SPACE
 #undef WINO_IN
 #undef WINO_SIDE
+#define WINO_KIND spread_4
+#define WINO_INPUT_COST STRIDED_INPUT_COST
+#define WINO_KERNEL 4
+#define WINO_OUT 4
+#define WINO_SPACE 2
+#define WINO_IN 4
+#define WINO_SIDE 6
+#include "winograd_transform.h"
+#include "conv_winograd.h"
+#include "conv_winograd_few.h"
+#include "conv_winograd_run.h"
+#undef WINO_KIND
+#undef WINO_INPUT_COST
+#undef WINO_KERNEL
+#undef WINO_OUT
+#undef WINO_SPACE
+#undef WINO_IN
+#undef WINO_SIDE
 #define WINO_KIND 2
 #define WINO_INPUT_COST INPUT2_COST
 #define WINO_KERNEL 3

@@ -4,7 +4,8 @@
    F(4x4, 3x3) is Cook-Toom with the points 0, +-a, +-b and infinity, a = 1/sqrt(2), b = sqrt(2): their powers stay near 1, which keeps
    the rounding error some four times below that of the usual 0, +-1, +-2. F(2x2, 3x3) has the points 0, +-1 and infinity;
    F(2x2, 5x5) those of F(4x4, 3x3), and so the same transform of the input. The gradient
-   to the input of a window of step 2 is the way back, "spread": of four outputs two meet g0 and g2, by F(2, 2), and two g1 alone.
+   to the input of a window of step 2 is the way back, "spread": of four outputs two meet g0 and g2, by F(2, 2), and two g1 alone;
+   of a kernel of four ("spread_4") two meet g0 and g2, two g1 and g3.
 
      one dimension:  y = At [(G g) * (Bt d)],   d n + 2 inputs, g 3 weights, y n outputs;  for n = 4  M(x) = x (x^2 - 1/2) (x^2 - 2)
      Bt: coefficients of M(x) / (x - point), scaled; last row those of M.   At: powers of the points.   G: powers over the scales. */
@@ -13,7 +14,7 @@
 #define FASTCONV_WINOGRAD
 #define WINO_A 0.70710678118654752440
 #define WINO_B 1.41421356237309504880
-/* Files written once for every kind (4, 2, strided, spread) say WINO(name) for a name of theirs, and are included with WINO_KIND and,
+/* Files written once for every kind (2, 4, 5, strided, spread, spread_4) say WINO(name) for a name of theirs, and are included with WINO_KIND and,
    along an axis: WINO_KERNEL taps, WINO_OUT outputs a tile, WINO_SPACE columns of input from one tile to the next, WINO_IN of them a tile, WINO_SIDE
    points. */
 #define WINO_POINTS (WINO_SIDE * WINO_SIDE)
@@ -70,6 +71,16 @@ INLINE void NAME(wino_input_spread)(V *d) {
     d[4] = d1;
 }
 
+/* Four inputs to six points. */
+INLINE void NAME(wino_input_spread_4)(V *d) {
+    const V d0 = d[0], d1 = d[1], d2 = d[2], d3 = d[3];
+    d[0] = d0 - d1;
+    d[2] = d2 - d1;
+    d[3] = d1 - d2;
+    d[4] = d2;
+    d[5] = d3 - d2;
+}
+
 /* At m: the n results are left in the first n places. */
 INLINE void NAME(wino_output_4)(V *m) {
     /* b = 2 a; few constants, for every register holds a value of the tile */
@@ -104,6 +115,14 @@ INLINE void NAME(wino_output_spread)(V *m) {
     m[1] = odd;
     m[2] = m[4];
     m[3] = next;
+}
+
+INLINE void NAME(wino_output_spread_4)(V *m) {
+    const V next = m[1] + m[2];
+    m[0] += m[1];
+    m[1] = m[3] + m[4];
+    m[2] = next;
+    m[3] = m[4] + m[5];
 }
 
 /* G g: the weights, `sg` elements apart, to a point each, `su` apart. */
@@ -157,6 +176,16 @@ INLINE void NAME(wino_weight_spread)(const V *g, const int sg, V *u, const int s
     u[su] = g0 + g2;
     u[2 * su] = g0;
     u[3 * su] = u[4 * su] = g1;
+}
+
+INLINE void NAME(wino_weight_spread_4)(const V *g, const int sg, V *u, const int su) {
+    const V g0 = g[0], g1 = g[sg], g2 = g[2 * sg], g3 = g[3 * sg];
+    u[0] = g3;
+    u[su] = g1 + g3;
+    u[2 * su] = g1;
+    u[3 * su] = g2;
+    u[4 * su] = g0 + g2;
+    u[5 * su] = g0;
 }
 
 /* A y: the n values of y to the points that differ. */
