@@ -58,9 +58,11 @@ WINOGRAD = {
     "parts of the batch": (16, 16, (40, 40), 24),
     "several chunks": (1, 64, (112, 112), 128),
     "several chunks of several images": (6, 96, (30, 61), 100),
-    "passes over filters": (1, 700, (9, 9), 500),
+    "passes over filters": (1, 700, (12, 12), 500),
     "one chunk in place of several": (5, 512, (14, 14), 400),
     "passes with one chunk each": (20, 400, (14, 14), 900),
+    "tiles of 2x2": (70, 96, (2, 2), 100),
+    "tiles of 2x2, sums of several chunks": (400, 64, (2, 1), 48),
 }
 
 

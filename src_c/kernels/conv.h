@@ -114,11 +114,18 @@ static ptrdiff_t NAME(choose)(const window *w, ptrdiff_t algorithm, int packed, 
     return !plain ? FC_WINOGRAD_STRIDED : two < four ? FC_WINOGRAD_2 : FC_WINOGRAD_4;
 }
 
-/* The kind of Winograd by which the gradient to the weight goes, NULL where directly: transforms make its tiles a fifth dearer than their
-   products, and the sums, up to four times the weight, cost as much as SUMS tiles more; at step 2, where less is saved, few channels do
-   not repay the transforms. */
+/* What a gradient to the weight costs by a kind of Winograd, in multiply-adds of a pixel of each filter and channel: transforms make
+   its tiles a fifth dearer than their products, and the sums, up to four times the weight, cost as much as SUMS tiles more. */
+static double NAME(gradient_cost)(const window *w, const NAME(grad_kind) *kind) {
+    enum { SUMS = 12 };
+    const double tiles = (double)w->n * (double)(divide_up(w->out[1], kind->out) * divide_up(w->out[2], kind->out));
+    return (double)kind->points * (1.2 * tiles + SUMS);
+}
+
+/* The kind by which it goes, NULL where directly; at step 2, where less is saved, few channels do not repay the transforms. */
 static const NAME(grad_kind) *NAME(choose_gradient)(const window *w, ptrdiff_t algorithm, NAME(taps_grid) *taps) {
-    enum { LEAST_CHANNELS = 16, LEAST_AT_STEP_2 = 48, SUMS = 12 };
+    enum { LEAST_CHANNELS = 16, LEAST_AT_STEP_2 = 48 };
+    const NAME(grad_kind) *two = &NAME(wino_grad_kind_2), *four = &NAME(wino_grad_kind_4);
     NAME(dilated) dilated;
     if (algorithm == FC_DIRECT) return NULL;
     if (NAME(undilate)(w, &dilated)) { /* all images at once */
@@ -126,16 +133,19 @@ static const NAME(grad_kind) *NAME(choose_gradient)(const window *w, ptrdiff_t a
         if (elements > NAME(DILATED_BYTES) / (ptrdiff_t)sizeof(T)) return NULL;
         w = &dilated.near;
     }
-    const NAME(grad_kind) *kind = NAME(winograd_taps)(w, 1, 3, taps)   ? &NAME(wino_grad_kind_4)
-                                  : NAME(winograd_taps)(w, 1, 5, taps) ? &NAME(wino_grad_kind_5)
-                                  : NAME(winograd_taps)(w, 2, 3, taps) ? &NAME(wino_grad_kind_strided)
-                                                                       : NULL;
+    ptrdiff_t least = LEAST_CHANNELS;
+    const NAME(grad_kind) *kind = NULL;
+    if (NAME(winograd_taps)(w, 1, 3, taps)) {
+        kind = NAME(gradient_cost)(w, two) < NAME(gradient_cost)(w, four) ? two : four;
+    } else if (NAME(winograd_taps)(w, 1, 5, taps)) {
+        kind = &NAME(wino_grad_kind_5);
+    } else if (NAME(winograd_taps)(w, 2, 3, taps)) {
+        kind = &NAME(wino_grad_kind_strided);
+        least = LEAST_AT_STEP_2;
+    }
     if (!kind || algorithm >= FC_WINOGRAD) return kind;
-    const double tiles = (double)w->n * (double)(divide_up(w->out[1], kind->out) * divide_up(w->out[2], kind->out));
-    const double winograd = (double)kind->points * (1.2 * tiles + SUMS),
-                 direct = (double)(w->n * window_pixels(w) * w->taps);
-    const ptrdiff_t least = kind == &NAME(wino_grad_kind_strided) ? LEAST_AT_STEP_2 : LEAST_CHANNELS;
-    return smaller(w->c, w->k) >= least && winograd <= direct ? kind : NULL;
+    const double direct = (double)(w->n * window_pixels(w) * w->taps);
+    return smaller(w->c, w->k) >= least && NAME(gradient_cost)(w, kind) <= direct ? kind : NULL;
 }
 
 /* Run a window; `packed` may be NULL. */

@@ -1,5 +1,5 @@
 /* The Winograd side of the weight gradient, the exact adjoint of the way forward: dg = Gt [sum over tiles (A dy At) * (Bt d B)] G, with
-   the transforms' lanes across channels (of x) and filters (of dy). Written once, included for the kinds 4, 5 and strided, whose tiles have
+   the transforms' lanes across channels (of x) and filters (of dy). Written once, included for the kinds 2, 4, 5 and strided, whose tiles have
    as many points as they read columns, WINO_DISTINCT of them along an axis different in dy. */
 
 /* Bt d B of every tile of the chunk for VL channels: [point][block][tile][VL]. */

@@ -79,11 +79,14 @@
 #define WINO_SPACE 2
 #define WINO_IN 4
 #define WINO_SIDE 4
+#define WINO_DISTINCT 4
 #include "winograd_transform.h"
 #include "conv_winograd.h"
 #include "conv_winograd_few.h"
 #include "conv_winograd_run.h"
 #include "conv_winograd_convolve.h"
+#include "conv_winograd_grad.h"
+#undef WINO_DISTINCT
 #undef WINO_KIND
 #undef WINO_INPUT_COST
 #undef WINO_KERNEL

@@ -202,6 +202,13 @@ INLINE void NAME(wino_gradient_4)(const V *y, V *z) {
     z[5] = y3;
 }
 
+INLINE void NAME(wino_gradient_2)(const V *y, V *z) {
+    z[0] = y[0];
+    z[1] = y[0] + y[1];
+    z[2] = y[0] - y[1];
+    z[3] = y[1];
+}
+
 INLINE void NAME(wino_gradient_5)(const V *y, V *z) {
     const V a = NAME(vset)((T)WINO_A), b = NAME(vset)((T)WINO_B), o1 = a * y[1], o2 = b * y[1];
     z[0] = y[0];
@@ -219,6 +226,7 @@ INLINE void NAME(wino_gradient_strided)(const V *y, V *z) {
 }
 
 /* Which of those a point is. */
+static inline ptrdiff_t NAME(wino_distinct_2)(ptrdiff_t point) { return point; }
 static inline ptrdiff_t NAME(wino_distinct_4)(ptrdiff_t point) { return point; }
 static inline ptrdiff_t NAME(wino_distinct_5)(ptrdiff_t point) { return point; }
 static inline ptrdiff_t NAME(wino_distinct_strided)(ptrdiff_t point) {
@@ -234,6 +242,13 @@ INLINE void NAME(wino_collect_4)(const V *m, const int sm, V *g, const int sg) {
     g[0] = m[0] + c0 * s1 + e0 * s2;
     g[sg] = c1 * d1 + e1 * d2;
     g[2 * sg] = c2 * s1 + e2 * s2 + m[5 * sm];
+}
+
+INLINE void NAME(wino_collect_2)(const V *m, const int sm, V *g, const int sg) {
+    const V half = NAME(vset)((T)0.5), sum = half * (m[sm] + m[2 * sm]);
+    g[0] = m[0] + sum;
+    g[sg] = half * (m[sm] - m[2 * sm]);
+    g[2 * sg] = sum + m[3 * sm];
 }
 
 INLINE void NAME(wino_collect_5)(const V *m, const int sm, V *g, const int sg) {

@@ -29,6 +29,8 @@ typedef struct geometry {
 static const geometry GEOMETRIES[] = {
     {2, 16, 24, 1, 9, 3, 1, 1}, /* Winograd */
     {1, 16, 24, 1, 17, 3, 2, 1}, /* at stride 2 */
+    {2, 16, 24, 1, 9, 5, 1, 2}, /* of 5x5 */
+    {1, 16, 24, 1, 10, 4, 2, 1}, /* of 4x4, back to the input */
     {1, 3, 16, 1, 15, 5, 2, 2}, /* direct */
     {2, 24, 16, 1, 8, 1, 1, 0}, /* 1x1 */
     {1, 8, 8, 8, 12, 3, 1, 1}, /* depthwise */
