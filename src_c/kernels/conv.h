@@ -93,7 +93,11 @@ static ptrdiff_t NAME(choose)(const window *w, ptrdiff_t algorithm, int packed, 
     NAME(dilated) dilated;
     int few;
     if (algorithm == FC_DIRECT) return FC_DIRECT;
-    if (NAME(undilate)(w, &dilated)) w = &dilated.near;
+    double moving = 0;
+    if (NAME(undilate)(w, &dilated)) {
+        w = &dilated.near;
+        moving = NAME(dilated_cost)(&dilated) / (double)w->groups;
+    }
     if (algorithm > FC_WINOGRAD) {
         const NAME(winograd_kind) *kind = NAME(winograd_form)(algorithm, &few);
         return NAME(winograd_taps)(w, kind->step, kind->kernel, taps) ? algorithm : FC_DIRECT;
@@ -110,7 +114,7 @@ static ptrdiff_t NAME(choose)(const window *w, ptrdiff_t algorithm, int packed, 
         plain ? NAME(winograd_cost)(w, 2, 16, INPUT2_COST, OUTPUT2_COST, share * WEIGHT2_COST)
               : NAME(winograd_cost)(w, 2, 25, STRIDED_INPUT_COST, STRIDED_OUTPUT_COST, share * STRIDED_WEIGHT_COST);
     const double four = plain ? NAME(winograd_cost)(w, 4, 36, INPUT4_COST, OUTPUT4_COST, share * WEIGHT4_COST) : two;
-    if (algorithm == FC_AUTO && NAME(direct_cost)(w, packed) <= fmin(two, four)) return FC_DIRECT;
+    if (algorithm == FC_AUTO && NAME(direct_cost)(w, packed) <= fmin(two, four) + moving) return FC_DIRECT;
     return !plain ? FC_WINOGRAD_STRIDED : two < four ? FC_WINOGRAD_2 : FC_WINOGRAD_4;
 }
 
@@ -127,11 +131,13 @@ static const NAME(grad_kind) *NAME(choose_gradient)(const window *w, ptrdiff_t a
     enum { LEAST_CHANNELS = 16, LEAST_AT_STEP_2 = 48 };
     const NAME(grad_kind) *two = &NAME(wino_grad_kind_2), *four = &NAME(wino_grad_kind_4);
     NAME(dilated) dilated;
+    double moving = 0;
     if (algorithm == FC_DIRECT) return NULL;
     if (NAME(undilate)(w, &dilated)) { /* all images at once */
         const ptrdiff_t elements = dilated.near.n * (dilated.near.x_n + dilated.near.y_n);
         if (elements > NAME(DILATED_BYTES) / (ptrdiff_t)sizeof(T)) return NULL;
         w = &dilated.near;
+        moving = NAME(dilated_cost)(&dilated) * VL / ((double)(w->groups * w->k) * (double)w->c);
     }
     ptrdiff_t least = LEAST_CHANNELS;
     const NAME(grad_kind) *kind = NULL;
@@ -145,7 +151,7 @@ static const NAME(grad_kind) *NAME(choose_gradient)(const window *w, ptrdiff_t a
     }
     if (!kind || algorithm >= FC_WINOGRAD) return kind;
     const double direct = (double)(w->n * window_pixels(w) * w->taps);
-    return smaller(w->c, w->k) >= least && NAME(gradient_cost)(w, kind) <= direct ? kind : NULL;
+    return smaller(w->c, w->k) >= least && NAME(gradient_cost)(w, kind) + moving <= direct ? kind : NULL;
 }
 
 /* Run a window; `packed` may be NULL. */

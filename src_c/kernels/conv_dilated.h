@@ -48,6 +48,14 @@ static int NAME(undilate)(const window *w, NAME(dilated) *u) {
            capped_product(near->x_n + near->y_n, u->phases[0] * u->phases[1]) <= room;
 }
 
+/* What it costs to lay the phases out and to deal them back, in multiply-adds of a vector: that depends on their rows, for they are
+   short. */
+static double NAME(dilated_cost)(const NAME(dilated) *u) {
+    enum { ROW_COST = 100 };
+    const window *w = &u->near;
+    return ROW_COST * (double)(w->n * w->groups) * (double)(w->c * w->in[1] + w->k * w->out[1]);
+}
+
 /* An array of whole images and its phases, each way. */
 typedef struct {
     const NAME(dilated) *u;
