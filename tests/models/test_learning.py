@@ -17,8 +17,9 @@ RATES = {
     **dict.fromkeys(SMALL, ("Adam", 3e-3)),
     **dict.fromkeys(("cifar_resnet20", "yolov3", "yolov3_tiny"), ("Adam", 1e-3)),
     "alexnet": ("SGD", 1e-3),
-    "resnet152": ("Adam", 2e-5),
+    "resnet152": ("Adam", 1e-5),
 }
+DTYPES = {"resnet152": np.float64}  # in float32 rounding alone changes the gradients of its first layers by a tenth
 
 
 class YoloPictures:
@@ -34,8 +35,9 @@ class YoloPictures:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_few_steps_reduce_the_loss(name):
-    model, finds_objects = built(name, 4), name.startswith("yolo")
-    x = np.random.default_rng(0).standard_normal(shape_of(name, 2 if finds_objects else 8), np.float32)
+    dtype, finds_objects = DTYPES.get(name, np.float32), name.startswith("yolo")
+    model = built(name, 4).astype(dtype)
+    x = np.random.default_rng(0).standard_normal(shape_of(name, 2 if finds_objects else 8), np.float32).astype(dtype)
     labels = np.arange(8) % 4
     loss = YoloPictures(model) if finds_objects else lambda y: fastconv.cross_entropy(y, labels)
     kind, rate = RATES.get(name, ("Adam", 1e-4))
