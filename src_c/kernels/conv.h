@@ -87,7 +87,7 @@ static const NAME(winograd_kind) *NAME(winograd_form)(ptrdiff_t form, int *few) 
     return form == FC_DIRECT ? NULL : &NAME(winograd_kinds)[form - FC_WINOGRAD_2 - (*few ? FC_FEW : 0)];
 }
 
-/* The algorithm for a window; taps: its 3 x 3 grid, or that of its phases where it is dilated, where it goes by Winograd. */
+/* The algorithm for a window; taps: their grid, or that of its phases where it is dilated, where it goes by Winograd. */
 static ptrdiff_t NAME(choose)(const window *w, ptrdiff_t algorithm, int packed, NAME(taps_grid) *taps) {
     enum { LEAST_CHANNELS = 16 }; /* below, sums are short and the direct method's exactness is worth more */
     NAME(dilated) dilated;

@@ -119,6 +119,16 @@ static void WINO(grad_transform_sums)(const NAME(grad_weight_job) *job, ptrdiff_
     if (!(sum - sum == 0)) __atomic_store_n(job->not_finite, 1, __ATOMIC_RELAXED);
 }
 
+/* Which of the points that differ in dy a point is: each its own, but at step 2 where the last two take y0 and y1 once more. */
+static ptrdiff_t WINO(distinct)(ptrdiff_t point) {
+#if WINO_DISTINCT == WINO_SIDE
+    return point;
+#else
+    static const ptrdiff_t of[WINO_SIDE] = {0, 1, 2, 0, 2};
+    return of[point / WINO_SIDE] * WINO_DISTINCT + of[point % WINO_SIDE];
+#endif
+}
+
 static const NAME(grad_kind) WINO(grad_kind) = {
     .out = WINO_OUT,
     .space = WINO_SPACE,

@@ -22,14 +22,7 @@
 #define WINO_IN 5
 #define WINO_SIDE 5
 #define WINO_DISTINCT 3
-#include "winograd_transform.h"
-#include "conv_winograd.h"
-#include "conv_winograd_few.h"
-#include "conv_winograd_run.h"
-#include "conv_winograd_convolve.h"
-#include "conv_winograd_grad.h"
-#undef WINO_DISTINCT
-#undef WINO_KIND
+#include "winograd_kind.h"
 #undef WINO_INPUT_COST
 #undef WINO_KERNEL
 #undef WINO_OUT
@@ -43,11 +36,7 @@
 #define WINO_SPACE 2
 #define WINO_IN 3
 #define WINO_SIDE 5
-#include "winograd_transform.h"
-#include "conv_winograd.h"
-#include "conv_winograd_few.h"
-#include "conv_winograd_run.h"
-#undef WINO_KIND
+#include "winograd_kind.h"
 #undef WINO_INPUT_COST
 #undef WINO_KERNEL
 #undef WINO_OUT
@@ -61,11 +50,7 @@
 #define WINO_SPACE 2
 #define WINO_IN 4
 #define WINO_SIDE 6
-#include "winograd_transform.h"
-#include "conv_winograd.h"
-#include "conv_winograd_few.h"
-#include "conv_winograd_run.h"
-#undef WINO_KIND
+#include "winograd_kind.h"
 #undef WINO_INPUT_COST
 #undef WINO_KERNEL
 #undef WINO_OUT
@@ -80,14 +65,7 @@
 #define WINO_IN 4
 #define WINO_SIDE 4
 #define WINO_DISTINCT 4
-#include "winograd_transform.h"
-#include "conv_winograd.h"
-#include "conv_winograd_few.h"
-#include "conv_winograd_run.h"
-#include "conv_winograd_convolve.h"
-#include "conv_winograd_grad.h"
-#undef WINO_DISTINCT
-#undef WINO_KIND
+#include "winograd_kind.h"
 #undef WINO_INPUT_COST
 #undef WINO_KERNEL
 #undef WINO_OUT
@@ -102,14 +80,7 @@
 #define WINO_IN 6
 #define WINO_SIDE 6
 #define WINO_DISTINCT 6
-#include "winograd_transform.h"
-#include "conv_winograd.h"
-#include "conv_winograd_few.h"
-#include "conv_winograd_run.h"
-#include "conv_winograd_convolve.h"
-#include "conv_winograd_grad.h"
-#undef WINO_DISTINCT
-#undef WINO_KIND
+#include "winograd_kind.h"
 #undef WINO_INPUT_COST
 #undef WINO_KERNEL
 #undef WINO_OUT
@@ -124,14 +95,7 @@
 #define WINO_IN 6
 #define WINO_SIDE 6
 #define WINO_DISTINCT 6
-#include "winograd_transform.h"
-#include "conv_winograd.h"
-#include "conv_winograd_few.h"
-#include "conv_winograd_run.h"
-#include "conv_winograd_convolve.h"
-#include "conv_winograd_grad.h"
-#undef WINO_DISTINCT
-#undef WINO_KIND
+#include "winograd_kind.h"
 #undef WINO_INPUT_COST
 #undef WINO_KERNEL
 #undef WINO_OUT

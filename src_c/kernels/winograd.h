@@ -171,11 +171,7 @@ INLINE void NAME(wino_weight_strided)(const V *g, const int sg, V *u, const int 
 }
 
 INLINE void NAME(wino_weight_spread)(const V *g, const int sg, V *u, const int su) {
-    const V g0 = g[0], g1 = g[sg], g2 = g[2 * sg];
-    u[0] = g2;
-    u[su] = g0 + g2;
-    u[2 * su] = g0;
-    u[3 * su] = u[4 * su] = g1;
+    NAME(wino_weight_strided)(g + 2 * sg, -sg, u, su); /* the way back: the weights in reverse */
 }
 
 INLINE void NAME(wino_weight_spread_4)(const V *g, const int sg, V *u, const int su) {
@@ -223,15 +219,6 @@ INLINE void NAME(wino_gradient_strided)(const V *y, V *z) {
     z[0] = y[0];
     z[1] = y[0] + y[1];
     z[2] = y[1];
-}
-
-/* Which of those a point is. */
-static inline ptrdiff_t NAME(wino_distinct_2)(ptrdiff_t point) { return point; }
-static inline ptrdiff_t NAME(wino_distinct_4)(ptrdiff_t point) { return point; }
-static inline ptrdiff_t NAME(wino_distinct_5)(ptrdiff_t point) { return point; }
-static inline ptrdiff_t NAME(wino_distinct_strided)(ptrdiff_t point) {
-    static const ptrdiff_t of[5] = {0, 1, 2, 0, 2};
-    return of[point / 5] * 3 + of[point % 5];
 }
 
 /* Gt m: the points, `sm` elements apart, to the weights, `sg` apart. */

@@ -1,5 +1,5 @@
-/* The two-dimensional transforms of F(WINO_OUT x WINO_OUT, WINO_KERNEL x WINO_KERNEL) between arrays and the tiles of a block. Written once, included for
-   each WINO_KIND; WINO(name) is a name of that kind. Lanes are tiles (input and output) or filters (weight). */
+/* The two-dimensional transforms of F(WINO_OUT x WINO_OUT, WINO_KERNEL x WINO_KERNEL) between arrays and the tiles of a block. Written
+   once, included for each WINO_KIND; WINO(name) is a name of that kind. Lanes are tiles (input and output) or filters (weight). */
 
 /* A run of tiles, with the masks that keep its loads inside the rows, and what of it lies in the output: rows, and columns as whole
    vectors and the rest of one. */
