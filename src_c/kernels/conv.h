@@ -64,21 +64,22 @@ static double NAME(winograd_cost)(const window *w, ptrdiff_t out, double points,
 /* The kinds of Winograd, in the order of their forms. */
 typedef struct {
     ptrdiff_t step, kernel; /* of the windows they are for */
+    ptrdiff_t out, points; /* outputs of a tile along an axis, and its products */
+    double input, output, weight; /* what its transforms cost */
     int (*few_tiles)(const window *);
     ptrdiff_t (*packed_size)(const window *);
     int (*pack)(const window *, const NAME(taps_grid) *, const T *weight, T *packed);
     NAME(winograd_convolve) *convolve;
 } NAME(winograd_kind);
 
-#define KIND(name, step, kernel)    \
-    {step,                          \
-     kernel,                        \
-     NAME(wino_few_tiles_##name),   \
-     NAME(wino_packed_size_##name), \
-     NAME(wino_pack_##name),        \
-     NAME(wino_convolve_##name)}
-static const NAME(winograd_kind)
-    NAME(winograd_kinds)[] = {KIND(2, 1, 3), KIND(4, 1, 3), KIND(strided, 2, 3), KIND(5, 1, 5)};
+#define KIND(name) \
+    NAME(wino_few_tiles_##name), NAME(wino_packed_size_##name), NAME(wino_pack_##name), NAME(wino_convolve_##name)
+static const NAME(winograd_kind) NAME(winograd_kinds)[] = {
+    {1, 3, 2, 16, INPUT2_COST, OUTPUT2_COST, WEIGHT2_COST, KIND(2)},
+    {1, 3, 4, 36, INPUT4_COST, OUTPUT4_COST, WEIGHT4_COST, KIND(4)},
+    {2, 3, 2, 25, STRIDED_INPUT_COST, STRIDED_OUTPUT_COST, STRIDED_WEIGHT_COST, KIND(strided)},
+    {1, 5, 2, 36, INPUT4_COST, OUTPUT4_COST, WEIGHT4_COST * 25 / 9, KIND(5)},
+};
 #undef KIND
 
 /* The kind of a form of FC_WINOGRAD, and whether the form is for few tiles; NULL for FC_DIRECT. */
@@ -102,20 +103,21 @@ static ptrdiff_t NAME(choose)(const window *w, ptrdiff_t algorithm, int packed, 
         const NAME(winograd_kind) *kind = NAME(winograd_form)(algorithm, &few);
         return NAME(winograd_taps)(w, kind->step, kind->kernel, taps) ? algorithm : FC_DIRECT;
     }
-    const int five = NAME(winograd_taps)(w, 1, 5, taps), plain = !five && NAME(winograd_taps)(w, 1, 3, taps);
-    if (!five && !plain && !NAME(winograd_taps)(w, 2, 3, taps)) return FC_DIRECT;
     if (algorithm == FC_AUTO && smaller(w->c, w->k) < LEAST_CHANNELS) return FC_DIRECT;
-    const double share = packed ? 0 : 1;
-    if (five) {
-        const double cost = NAME(winograd_cost)(w, 2, 36, INPUT4_COST, OUTPUT4_COST, share * WEIGHT4_COST * 25 / 9);
-        return algorithm == FC_AUTO && NAME(direct_cost)(w, packed) <= cost ? FC_DIRECT : FC_WINOGRAD_5;
+    const NAME(winograd_kind) *best = NULL, *kinds = NAME(winograd_kinds);
+    double least = 0;
+    for (ptrdiff_t i = 0; i < (ptrdiff_t)(sizeof NAME(winograd_kinds) / sizeof *kinds); i++) {
+        const NAME(winograd_kind) *kind = kinds + i;
+        if ((best && best->step < kind->step) || !NAME(winograd_taps)(w, kind->step, kind->kernel, taps)) continue;
+        const double cost = NAME(winograd_cost)(w, kind->out, (double)kind->points, kind->input, kind->output,
+                                                packed ? 0 : kind->weight);
+        if (best && cost > least) continue;
+        best = kind;
+        least = cost;
     }
-    const double two =
-        plain ? NAME(winograd_cost)(w, 2, 16, INPUT2_COST, OUTPUT2_COST, share * WEIGHT2_COST)
-              : NAME(winograd_cost)(w, 2, 25, STRIDED_INPUT_COST, STRIDED_OUTPUT_COST, share * STRIDED_WEIGHT_COST);
-    const double four = plain ? NAME(winograd_cost)(w, 4, 36, INPUT4_COST, OUTPUT4_COST, share * WEIGHT4_COST) : two;
-    if (algorithm == FC_AUTO && NAME(direct_cost)(w, packed) <= fmin(two, four) + moving) return FC_DIRECT;
-    return !plain ? FC_WINOGRAD_STRIDED : two < four ? FC_WINOGRAD_2 : FC_WINOGRAD_4;
+    if (!best || (algorithm == FC_AUTO && NAME(direct_cost)(w, packed) <= least + moving)) return FC_DIRECT;
+    (void)NAME(winograd_taps)(w, best->step, best->kernel, taps);
+    return FC_WINOGRAD_2 + (best - kinds);
 }
 
 /* What a gradient to the weight costs by a kind of Winograd, in multiply-adds of a pixel of each filter and channel: transforms make
