@@ -71,15 +71,13 @@ class Weights(NamedTuple):
 
 
 def prepared(geometry: Any, weight: np.ndarray) -> Weights:
-    """The weight as the kernels read it for this geometry: as it is where few pixels meet many filters directly or it
-    is depthwise, else packed. Transformed, it keeps the plain values too, for images that are not finite."""
+    """The weight as the kernels read it for this geometry: as it is where it is depthwise, else packed. Transformed, it
+    keeps the plain values too, for images that are not finite."""
     fields, dtype = geometry.fields, weight.dtype
-    n, _, k, g = fields[:4]
     algorithm = _kernels.conv_algorithm(fields, dtype.itemsize, _PACKED_FAR)
     form, fields = _geometry.FORMS[algorithm], (*fields[:-1], algorithm)
     size = _kernels.conv_packed_size(fields, dtype.itemsize)
-    pixels = n * fields[10] * fields[11] * fields[12]
-    if size == 0 or (form == "direct" and pixels < k // g):
+    if size == 0:
         return Weights(weight, None, form, fields)
     packed = empty((size,), dtype)
     _kernels.conv_pack(fields, weight, packed)

@@ -58,7 +58,10 @@ static void *handed_out(block *b, size_t asked) {
 static block *from_system(size_t alignment, size_t bytes) { return _aligned_malloc(bytes, alignment); }
 static void to_system(block *b) { _aligned_free(b); }
 #else
-static block *from_system(size_t alignment, size_t bytes) { return aligned_alloc(alignment, bytes); }
+static block *from_system(size_t alignment, size_t bytes) {
+    void *memory;
+    return posix_memalign(&memory, alignment, bytes) ? NULL : memory;
+}
 static void to_system(block *b) { free(b); }
 #endif
 
@@ -108,9 +111,11 @@ void *fc_alloc(size_t size, size_t count) {
     if (bytes > PTRDIFF_MAX - 4 * HUGE_PAGE) return NULL;
     block *b = take(bytes);
     if (b) return handed_out(b, bytes);
-    /* Large blocks start on a huge page and ask for huge pages: one fault for 2 MB in place of 512. */
+    /* Large blocks start on a huge page and ask for huge pages: one fault for 2 MB in place of 512. But what is little more than whole
+       huge pages, as powers of two with their header are, ends in small ones. */
     size_t alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
-    size_t whole = (bytes + ALIGNMENT + alignment - 1) / alignment * alignment;
+    size_t rest = (bytes + ALIGNMENT) % alignment, unit = rest <= LARGE ? ALIGNMENT : alignment;
+    size_t whole = (bytes + ALIGNMENT + unit - 1) / unit * unit;
     b = from_system(alignment, whole);
     if (!b) return NULL;
 #ifdef __linux__

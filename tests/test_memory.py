@@ -33,6 +33,15 @@ def no_failures():
     _kernels.fail_allocation(0)
 
 
+@pytest.mark.parametrize("mebibytes", (2, 4, 16))
+def test_powers_of_two_take_no_huge_page_more(mebibytes):
+    """A block has a header: 2 MiB of numbers once took 4."""
+    fastconv.free_scratch()
+    block = _kernels.Memory(mebibytes << 20)
+    del block
+    assert mebibytes << 20 <= _kernels.pool_bytes() <= (mebibytes << 20) + (128 << 10)
+
+
 @every_op
 def test_each_allocation_may_fail(op, no_failures):
     """Case 80: the n-th allocation fails, for n = 1, 2, ... until a call succeeds."""

@@ -4,8 +4,9 @@
 
      many pixels (pixels stay):   the weight is packed whole; a task gathers a panel of TILE_LANES pixels, a block at a time, which
                                   stays in the first-level cache while every filter passes over it. No copy of the input is made.
-     few pixels (filters stay):   the panels of all pixels are gathered whole; a task passes them over the weight of a few filters, a
-                                  block at a time: read where it lies, or packed there and then where its order is another.
+     few pixels (filters stay):   the panels of all pixels are gathered whole, unless one tap finds them in the input as they are; a
+                                  task passes them over the weight of a few filters, a block at a time: read where it lies, or packed
+                                  there and then where its order is another.
 
    Where pixels stay and rows of output are whole vectors, or nearly, nothing is gathered but the input laid out (conv_laid.h). */
 
@@ -134,6 +135,7 @@ typedef struct {
     const NAME(panel) *panel;
     const NAME(block) *block;
     const T *b[TILE_V]; /* the panel's vectors */
+    const T *few; /* weight in place: the panel's last few pixels, COLUMN_PITCH apart */
     const ptrdiff_t *off; /* from one of the block's terms to the next */
     int first, last; /* of the blocks */
     NAME(tile_end) end; /* what is the same for every tile is set once */
@@ -144,6 +146,7 @@ static NAME(turn) NAME(turn_of)(const NAME(dense_job) *job, const NAME(desk) *de
     const window *w = job->w;
     NAME(turn) t = {.job = job, .desk = desk, .panel = panel, .block = block, .off = desk->off};
     for (ptrdiff_t v = 0; v < TILE_V; v++) t.b[v] = rows + v * VL;
+    t.few = rows + PANEL_ROWS(panel);
     t.first = block->done == 0;
     t.last = block->done + block->count == w->c * w->taps;
     t.end = (NAME(tile_end)){.row = TILE_PITCH, .partial_row = TILE_PITCH, .taken = desk->block};
@@ -182,8 +185,7 @@ static int NAME(end_tile)(NAME(turn) *t, ptrdiff_t g, ptrdiff_t i) {
 
 /* The block times the tiles of filters first .. stop-1; after the last block they are finished and stored. `taking`: where the rows lie
    that the first tile copies on its way (tile_taking), or NULL. next_rows: what comes after them, `next_step` apart from one tile to
-   the next. The last few pixels lie in the panel's rows where the weight is packed, and after them, one pixel after another, where it
-   is read in place. */
+   the next. */
 static void NAME(multiply_tiles)(NAME(turn) *t, NAME(operand) a, ptrdiff_t g, ptrdiff_t first, ptrdiff_t stop,
                                  const T *taking, const T *next_rows, ptrdiff_t next_step, T *partial, T *columns) {
     const NAME(dense_job) *job = t->job;
@@ -207,7 +209,7 @@ static void NAME(multiply_tiles)(NAME(turn) *t, NAME(operand) a, ptrdiff_t g, pt
             NAME(tile)[vectors](count, a.at, a.row, a.step, t->b, t->off, end);
         }
         if (few && job->in_place) {
-            NAME(tile_columns)(count, a.at, a.row, t->b[0] + PANEL_ROWS(panel), few, t->first, columns);
+            NAME(tile_columns)(count, a.at, a.row, t->few, few, t->first, columns);
             end->partial = NULL; /* the sums of columns wait apart */
             if (t->last) NAME(tile_columns_end)(columns, end, vectors * VL, few);
             columns += TILE_FEW * TILE_M * VL;
@@ -223,6 +225,10 @@ static void NAME(multiply_tiles)(NAME(turn) *t, NAME(operand) a, ptrdiff_t g, pt
         partial += TILE_M * TILE_PITCH;
         next_rows += next_step;
     }
+}
+
+static void NAME(set_source)(NAME(desk) *desk, const window *w) {
+    for (ptrdiff_t j = 0; j < BLOCK_ROOM + TILE_AHEAD; j++) desk->source[j] = j * w->x_c;
 }
 
 static void NAME(set_offsets)(NAME(desk) *desk, ptrdiff_t row) {
@@ -249,19 +255,19 @@ static void NAME(gather_block)(const NAME(dense_job) *job, ptrdiff_t g, const NA
     if (job->end && job->end->entry) NAME(enter)(job->end->entry, w->c, block, row, rows);
 }
 
-/* ---- pixels stay */
-
-/* The pixels of a panel where one tap at step 1 finds them, as they are, side by side in each channel, whole vectors in one image;
-   else NULL. */
+/* The pixels of a panel where one tap at step 1 finds them, as they are, side by side in each channel, whole vectors and the few after
+   them in one image; else NULL. */
 static const T *NAME(rows_of_input)(const NAME(dense_job) *job, ptrdiff_t g, const NAME(panel) *panel) {
     const window *w = job->w;
     const ptrdiff_t pixels = w->out[2], image = panel->first / larger(1, pixels);
     if (w->taps != 1 || w->step[2] != 1 || w->x_s[2] != 1 || w->tap[2] != 0 || w->in[2] != pixels) return NULL;
     if (job->end && job->end->entry) return NULL;
-    if (window_pixels(w) != pixels || panel->few || panel->length != panel->vectors * VL) return NULL;
+    if (window_pixels(w) != pixels || panel->length != panel->vectors * VL + panel->few) return NULL;
     if (panel->first % pixels + panel->length > pixels) return NULL;
     return job->x + image * w->x_n + g * w->c * w->x_c + panel->first % pixels;
 }
+
+/* ---- pixels stay */
 
 static void NAME(dense_panel)(const NAME(dense_job) *job, NAME(desk) *desk, ptrdiff_t g, ptrdiff_t index,
                               ptrdiff_t tile0, ptrdiff_t tile1) {
@@ -272,7 +278,7 @@ static void NAME(dense_panel)(const NAME(dense_job) *job, NAME(desk) *desk, ptrd
     NAME(panel) panel = laid ? NAME(laid_panel)(laid, index) : NAME(panel_at)(job, index);
     NAME(place_panel)(w, &panel, desk->runs);
     NAME(set_offsets)(desk, panel.row);
-    const T *source = laid ? NULL : NAME(rows_of_input)(job, g, &panel);
+    const T *source = laid || panel.few ? NULL : NAME(rows_of_input)(job, g, &panel);
     for (ptrdiff_t i = 0; i < larger(1, blocks); i++) { /* without taps: one empty block, for the bias */
         const NAME(block) block = blocks ? NAME(block_at)(w, i) : (NAME(block)){0};
         if (block.c0 == 0 && !source && !laid)
@@ -297,7 +303,7 @@ static void NAME(dense_task)(void *context, ptrdiff_t task, void *scratch) {
     const NAME(dense_job) *job = context;
     NAME(desk) desk;
     (void)NAME(dense_desk)(job, scratch, &desk);
-    for (ptrdiff_t j = 0; j < BLOCK_ROOM + TILE_AHEAD; j++) desk.source[j] = j * job->w->x_c;
+    NAME(set_source)(&desk, job->w);
     const ptrdiff_t tg = task % job->tile_groups, pg = task / job->tile_groups % job->panel_groups;
     const ptrdiff_t g = task / job->tile_groups / job->panel_groups;
     const ptrdiff_t tile0 = tg * job->tiles / job->tile_groups, tile1 = (tg + 1) * job->tiles / job->tile_groups;

@@ -26,7 +26,8 @@ static void NAME(gather_task)(void *context, ptrdiff_t task, void *scratch) {
     NAME(panel) panel = NAME(panel_at)(job, index);
     const ptrdiff_t first = piece * blocks / job->pieces, stop = (piece + 1) * blocks / job->pieces;
     const ptrdiff_t run_count = window_runs(w, panel.first, smaller(panel.row, panel.length), desk.runs);
-    for (ptrdiff_t i = first; i < stop && panel.row; i++) {
+    const int gathered = panel.row && !NAME(rows_of_input)(job, g, &panel);
+    for (ptrdiff_t i = first; i < stop && gathered; i++) {
         const NAME(block) block = NAME(block_at)(w, i);
         if (block.t0 != planned)
             loads = NAME(plan_gather)(w, desk.runs, run_count, panel.row / VL, block.t0, block.t1, desk.loads);
@@ -82,6 +83,7 @@ static void NAME(filters_task)(void *context, ptrdiff_t task, void *scratch) {
     const ptrdiff_t groups = divide_up(job->tiles, job->together), g = task / groups;
     const ptrdiff_t first = task % groups * job->tiles / groups, stop = (task % groups + 1) * job->tiles / groups;
     const ptrdiff_t blocks = NAME(reduction_blocks)(w);
+    NAME(set_source)(&desk, w);
     for (ptrdiff_t i = 0; i < blocks; i++) {
         const NAME(block) block = NAME(block_at)(w, i);
         if (!job->packed && !job->in_place) NAME(pack_tiles)(job, &desk, g, first, stop, &block);
@@ -89,8 +91,12 @@ static void NAME(filters_task)(void *context, ptrdiff_t task, void *scratch) {
             NAME(panel) panel = NAME(panel_at)(job, p);
             if (i == blocks - 1) NAME(place_panel)(w, &panel, desk.runs);
             NAME(set_offsets)(&desk, panel.row);
-            const T *rows = NAME(panel_block)(job, g, p, blocks, i);
+            const T *rows = NAME(panel_block)(job, g, p, blocks, i), *source = NAME(rows_of_input)(job, g, &panel);
             NAME(turn) turn = NAME(turn_of)(job, &desk, &panel, &block, rows);
+            if (source) {
+                turn.off = desk.source;
+                for (ptrdiff_t v = 0; v < TILE_V; v++) turn.b[v] = source + block.c0 * w->x_c + v * VL;
+            }
             NAME(multiply_tiles)(&turn, NAME(operand_of)(job, &desk, g, first, &block), g, first, stop, NULL,
                                  rows + blocks * job->input_block, BLOCK_ROOM * (64 / (ptrdiff_t)sizeof(T)),
                                  desk.partial + p * job->together * TILE_M * TILE_PITCH, desk.columns);
@@ -109,8 +115,15 @@ static int NAME(filters_stay)(NAME(dense_job) *job, double work) {
     job->input = fc_alloc((size_t)(w->groups * job->panels * blocks), (size_t)job->input_block * sizeof(T));
     if (!job->input) return FC_NO_MEMORY;
     const size_t scratch = NAME(dense_desk)(job, NULL, NULL);
-    const double gathering = (double)(w->groups * job->panels * blocks) * (double)job->input_block * GATHER_COST;
-    int status = fc_parallel(w->groups * job->panels * job->pieces, gathering, scratch, NAME(gather_task), job);
+    double gathering = job->in_place ? (double)(w->groups * w->c * w->taps * job->few) : 0;
+    for (ptrdiff_t p = 0; p < job->panels; p++) {
+        const NAME(panel) panel = NAME(panel_at)(job, p);
+        if (!NAME(rows_of_input)(job, 0, &panel)) gathering += (double)(w->groups * w->c * w->taps * panel.row);
+    }
+    int status = FC_OK;
+    if (gathering > 0)
+        status = fc_parallel(w->groups * job->panels * job->pieces, gathering * GATHER_COST, scratch, NAME(gather_task),
+                             job);
     if (status == FC_OK)
         status = fc_parallel(w->groups * divide_up(job->tiles, job->together), work, scratch, NAME(filters_task), job);
     fc_free(job->input);
