@@ -63,6 +63,7 @@ cdef extern from "fastconv.h" nogil:
         ptrdiff_t (*conv_packed_size)(const fc_conv *) noexcept nogil
         int (*conv_pack)(const fc_conv *, const void *, void *) noexcept nogil
         int (*conv_forward)(const fc_conv *, const void *, const void *, const void *, const fc_epilogue *, void *) noexcept nogil
+        int (*conv_expands)(const fc_conv *, const fc_conv *) noexcept nogil
         int (*conv_grad_input)(const fc_conv *, const void *, const void *, const void *, void *) noexcept nogil
         int (*conv_grad_weight)(const fc_conv *, const void *, const void *, void *) noexcept nogil
         int (*linear_few)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, const void *, const void *, void *) noexcept nogil
@@ -224,6 +225,13 @@ def conv_packed_size(tuple geometry, Py_ssize_t element_size):
     cdef fc_conv g
     fill(&g, sizeof(g), geometry)
     return (table32 if element_size == 4 else table64).conv_packed_size(&g)
+
+
+def conv_expands(tuple first, tuple second, Py_ssize_t element_size):
+    cdef fc_conv a, b
+    fill(&a, sizeof(a), first)
+    fill(&b, sizeof(b), second)
+    return bool((table32 if element_size == 4 else table64).conv_expands(&a, &b))
 
 
 def conv_pack(tuple geometry, weight, packed):

@@ -4,6 +4,7 @@
 cdef extern from "program.h" nogil:
     enum:
         FC_STEP_CONV
+        FC_STEP_EXPAND
         FC_STEP_LINEAR
         FC_STEP_MAX_POOL
         FC_STEP_AVG_POOL
@@ -16,10 +17,10 @@ cdef extern from "program.h" nogil:
     ctypedef struct fc_places:
         pass
     ctypedef struct fc_step:
-        ptrdiff_t op, activation
+        ptrdiff_t op, activation, first_activation
         double p[3]
         fc_places at
-        fc_conv conv
+        fc_conv conv, first
         fc_pool pool
         ptrdiff_t sizes[5]
     ctypedef struct fc_run:
@@ -33,6 +34,7 @@ cdef extern from "program.h" nogil:
 
 STEPS = {
     "conv": FC_STEP_CONV,
+    "expand": FC_STEP_EXPAND,
     "linear": FC_STEP_LINEAR,
     "max_pool": FC_STEP_MAX_POOL,
     "avg_pool": FC_STEP_AVG_POOL,
@@ -45,7 +47,8 @@ STEPS = {
 
 
 cdef class Program:
-    """Steps (op, activation, three numbers, places, geometry) over constants and the arrays of each run."""
+    """Steps (op, activation, activation before, three numbers, places, geometry) over constants and the arrays of each
+    run; the geometry of an expand is a pair."""
 
     cdef fc_step *steps
     cdef const void **constants
@@ -68,13 +71,16 @@ cdef class Program:
             self.constants[i] = pins.read(constants[i])
             self.held.append(pins)
         for i in range(self.step_count):
-            op, activation, numbers, places, geometry = steps[i]
+            op, activation, first_activation, numbers, places, geometry = steps[i]
             s = &self.steps[i]
-            s.op, s.activation = op, activation
+            s.op, s.activation, s.first_activation = op, activation, first_activation
             s.p[0], s.p[1], s.p[2] = numbers
             fill(&s.at, sizeof(fc_places), places)
             if op == FC_STEP_CONV:
                 fill(&s.conv, sizeof(fc_conv), geometry)
+            elif op == FC_STEP_EXPAND:
+                fill(&s.first, sizeof(fc_conv), geometry[0])
+                fill(&s.conv, sizeof(fc_conv), geometry[1])
             elif op == FC_STEP_MAX_POOL or op == FC_STEP_AVG_POOL:
                 fill(&s.pool, sizeof(fc_pool), geometry)
             else:

@@ -39,26 +39,29 @@ class Place(NamedTuple):
 NOWHERE = Place(-1, 0, 0)
 
 
-PLACES = ("x", "y", "weight", "packed", "bias", "add", "entry")
+PLACES = ("x", "y", "weight", "packed", "bias", "add", "entry", "first")
 """In the order of fc_places of src_c/program.h."""
 
 
 class Step(NamedTuple):
-    """One call of a kernel; `sizes` are the members of its geometry (src_c/program.h)."""
+    """One call of a kernel; `sizes` are the members of its geometry (src_c/program.h), of an expand a pair of them."""
 
     op: str
     places: dict[str, Place]
-    sizes: tuple[int, ...]
+    sizes: tuple[Any, ...]
     activation: str = ""
     numbers: tuple[float, ...] = ()
+    first_activation: str = ""
 
     def packed(self) -> tuple:
         """What the binding takes."""
         places = (self.places.get(name, NOWHERE) for name in PLACES)
-        sizes = self.sizes if self.op in ("conv", "max_pool", "avg_pool") else (*self.sizes, 0, 0, 0, 0, 0)[:5]
+        geometry = self.op in ("conv", "expand", "max_pool", "avg_pool")
+        sizes = self.sizes if geometry else (*self.sizes, 0, 0, 0, 0, 0)[:5]
+        activations = ACTIVATIONS[self.activation], ACTIVATIONS[self.first_activation]
         numbers = (*self.numbers, 0.0, 0.0, 0.0)[:3]
         flat = tuple(number for place in places for number in place)
-        return _kernels.STEPS[self.op], ACTIVATIONS[self.activation], numbers, flat, sizes
+        return _kernels.STEPS[self.op], *activations, numbers, flat, sizes
 
 
 class Weights(NamedTuple):
@@ -68,6 +71,11 @@ class Weights(NamedTuple):
     packed: np.ndarray | None
     form: str
     fields: tuple[int, ...]
+
+
+def expands(first: Any, second: Any, itemsize: int) -> bool:
+    """Whether the second convolution, depthwise, can take over the first's channels one by one, and gains by it."""
+    return _kernels.conv_expands(first.fields, second.fields, itemsize)
 
 
 def prepared(geometry: Any, weight: np.ndarray) -> Weights:

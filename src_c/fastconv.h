@@ -114,6 +114,12 @@ typedef struct fc_kernels {
     /* `packed`, where not NULL, was made by conv_pack for the algorithm the geometry names. */
     int (*conv_forward)(const fc_conv *, const void *x, const void *w, const void *packed, const fc_epilogue *,
                         void *y);
+    /* A 1x1 convolution and the depthwise one that alone reads its result, in one: whether that is possible and pays (the two then agree
+       in their sizes), and the call, with the first's weight packed for FC_DIRECT. Of `between`, the first's epilogue, bias,
+       activation, slope and x_image count. */
+    int (*conv_expands)(const fc_conv *first, const fc_conv *second);
+    int (*conv_expand)(const fc_conv *first, const void *x, const void *packed, const fc_epilogue *between,
+                       const fc_conv *second, const void *w, const fc_epilogue *, void *y);
     int (*conv_grad_input)(const fc_conv *, const void *dy, const void *w, const void *bias_c, void *dx);
     int (*conv_grad_weight)(const fc_conv *, const void *dy, const void *x, void *dw);
     /* y[n][k] = bias[k] + x[n] . w[k], for a batch of a few rows (bias may be NULL) */

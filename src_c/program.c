@@ -35,6 +35,22 @@ static int run_conv(const fc_run *run, const fc_step *s) {
                                       &end, at(run, &s->at.y, 0));
 }
 
+static int run_expand(const fc_run *run, const fc_step *s) {
+    fc_conv first = s->first, second = s->conv;
+    const fc_epilogue between = {.bias = at(run, &s->at.first, 0),
+                                 .activation = s->first_activation,
+                                 .slope = s->p[1],
+                                 .x_image = s->at.x.image};
+    const fc_epilogue end = {.bias = at(run, &s->at.bias, 0),
+                             .add = at(run, &s->at.add, 0),
+                             .activation = s->activation,
+                             .slope = s->p[0],
+                             .y_image = s->at.y.image};
+    first.n = second.n = run->n;
+    return run->kernels->conv_expand(&first, at(run, &s->at.x, 0), at(run, &s->at.packed, 0), &between, &second,
+                                     at(run, &s->at.weight, 0), &end, at(run, &s->at.y, 0));
+}
+
 /* Of many rows a fully connected layer is a 1x1 convolution over one row of pixels, channels last. */
 static int run_linear(const fc_run *run, const fc_step *s) {
     enum { FEW = 16 };
@@ -123,6 +139,8 @@ static int run_step(const fc_run *run, const fc_step *s) {
     switch (s->op) {
     case FC_STEP_CONV:
         return run_conv(run, s);
+    case FC_STEP_EXPAND:
+        return run_expand(run, s);
     case FC_STEP_LINEAR:
         return run_linear(run, s);
     case FC_STEP_MAX_POOL:

@@ -7,6 +7,7 @@
 
 enum fc_step_op {
     FC_STEP_CONV, /* y = activation(conv(x) + bias + add), x through the entry of fc_epilogue where there is one */
+    FC_STEP_EXPAND, /* the same of a depthwise conv behind a 1x1, `first`, with an activation and a slope, p[1], of its own */
     FC_STEP_LINEAR, /* y = x w' + bias; sizes: features out, in */
     FC_STEP_MAX_POOL,
     FC_STEP_AVG_POOL,
@@ -25,18 +26,21 @@ typedef struct fc_place {
     ptrdiff_t array, offset, image;
 } fc_place;
 
-/* `add` is the second operand of FC_STEP_POINTWISE too; of FC_STEP_BATCH_NORM weight, packed, bias and add are weight, mean, bias
+/* `first` is the bias of the first of two convolutions, of which `packed` is the weight. `add` is the second operand of
+   FC_STEP_POINTWISE too; of FC_STEP_BATCH_NORM weight, packed, bias and add are weight, mean, bias
    and variance. */
 typedef struct fc_places {
-    fc_place x, y, weight, packed, bias, add, entry;
+    fc_place x, y, weight, packed, bias, add, entry, first;
 } fc_places;
 
 typedef struct fc_step {
-    ptrdiff_t op, activation;
+    ptrdiff_t op, activation, first_activation;
     double p[3]; /* slope; eps of FC_STEP_BATCH_NORM; alpha / size, beta and k of FC_STEP_RESPONSE_NORM */
     fc_places at;
     union {
-        fc_conv conv;
+        struct {
+            fc_conv conv, first;
+        };
         fc_pool pool;
         ptrdiff_t sizes[FC_STEP_SIZES];
     };

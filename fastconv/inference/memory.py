@@ -11,7 +11,8 @@ ALIGNMENT = 64
 """Bytes: every array of the arena begins at a multiple, a cache line and the widest vector."""
 
 # Those that write images any distance apart.
-_ANYWHERE = {"conv", "max_pool", "avg_pool", "batch_norm", "activation", "add", "upsample", "concat", "call", "copy"}
+_ANYWHERE = {"conv", "expand", "max_pool", "avg_pool", "batch_norm", "activation", "add"}
+_ANYWHERE |= {"upsample", "concat", "call", "copy"}
 _IN_PLACE = {"batch_norm", "activation", "add"}
 
 

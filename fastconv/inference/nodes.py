@@ -29,8 +29,9 @@ class Value:
 class Node:
     """One step: its kind, the values it reads, the one it makes, and what its kind needs to know.
 
-    Kinds: conv, linear, batch_norm, activation, add, concat, max_pool, avg_pool, upsample, response_norm, pad, view
-    (the same elements under another shape), copy, and call, which is any layer as it is.
+    Kinds: conv, expand (a depthwise conv together with the 1x1 before it, the node `first`), linear, batch_norm,
+    activation, add, concat, max_pool, avg_pool, upsample, response_norm, pad, view (the same elements under another
+    shape), copy, and call, which is any layer as it is.
     """
 
     kind: str
@@ -44,26 +45,29 @@ class Node:
         self.output.maker = self
 
     @property
-    def terms(self) -> int:
-        """Multiply-adds of one element of the result; 0 where that says nothing."""
-        if self.kind == "conv":
-            return prod(self.settings["geometry"].weight_shape[1:])
-        return self.inputs[0].image if self.kind == "linear" else 0
+    def multiply_adds(self) -> int:
+        """Of one image; 0 where that says nothing."""
+        if self.kind in ("conv", "expand"):
+            own = self.output.image * prod(self.settings["geometry"].weight_shape[1:])
+            return own + (self.settings["first"].multiply_adds if self.kind == "expand" else 0)
+        return self.output.image * self.inputs[0].image if self.kind == "linear" else 0
 
     def described(self) -> str:
         """What it does, in a few words."""
         if self.kind == "call":
             return type(self.layer).__name__
         how, words = self.settings, [self.kind]
-        if self.kind == "conv":
+        conv = self.kind in ("conv", "expand")
+        if conv:
             kernel, groups = how["geometry"].weight_shape[2:], how["how"][3]
-            words.append("x".join(map(str, kernel)))
+            words = [] if self.kind == "conv" else [how["first"].described() + ","]
+            words += ["conv", "x".join(map(str, kernel))]
             words += [f"groups {groups}"] if groups > 1 else []
         words += ["of batch norm and relu"] if "entry" in how else []
         words += ["+ batch norm"] if "scale" in how else []
         words += ["+ add"] if "add" in how else []
         function = how.get("function", "")
-        words += [f"+ {function}"] if self.kind == "conv" and function else [function] if function else []
+        words += [f"+ {function}"] if conv and function else [function] if function else []
         words += ["+ relu"] if how.get("relu") else []
         return " ".join(words)
 

@@ -132,5 +132,5 @@ def profiled(assembly: Assembly, taken: list[Times], batch: int) -> Profile:
 
 
 def _row(node: Node, algorithm: str, ms: float, batch: int) -> Row:
-    flops = 2 * batch * node.output.image * node.terms
+    flops = 2 * batch * node.multiply_adds
     return Row(node.name, node.described(), (batch, *node.output.shape[1:]), algorithm, ms, flops)

@@ -3,14 +3,20 @@ a convolution, padding into its window. Each pass is a function of the network; 
 
 import numpy as np
 
+from .. import _program
 from .lower import conv_geometry
 from .nodes import Network, Node, Value
 
 
 def rewritten(network: Network) -> Network:
     """All passes, in the order in which one makes room for the next."""
-    for one in (fold_padding, fold_batch_norm, fuse_sums, fuse_activations, enter_batch_norm, nest_concats):
-        one(network)
+    fold_padding(network)
+    fold_batch_norm(network)
+    fuse_sums(network)
+    fuse_activations(network)
+    enter_batch_norm(network)
+    join_expansions(network)
+    nest_concats(network)
     return network
 
 
@@ -119,6 +125,22 @@ def _takes_entry(node: Node, x: Value) -> bool:
     if node.kind != "conv" or "entry" in node.settings:
         return False
     return node.inputs[0] is x and x not in node.inputs[1:] and node.settings["geometry"].pointwise
+
+
+def join_expansions(network: Network) -> None:
+    """A 1x1 convolution that only a depthwise one reads passes its channels on as it makes them."""
+    readers = network.readers()
+    for node in [node for node in network.nodes if node.kind == "conv"]:
+        x, how = node.inputs[0], node.settings
+        if not network.only_reader(x, readers) or x.maker.kind != "conv" or "add" in how or "entry" in how:
+            continue
+        first = x.maker.settings
+        if "add" in first or "entry" in first:
+            continue
+        if _program.expands(first["geometry"], how["geometry"], network.dtype.itemsize):
+            network.nodes.remove(x.maker)
+            node.kind, node.inputs = "expand", x.maker.inputs
+            how["first"] = x.maker
 
 
 def nest_concats(network: Network) -> None:

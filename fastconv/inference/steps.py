@@ -106,11 +106,16 @@ def _taken_weight(node: Node) -> np.ndarray:
     return weight if scale is None else weight * scale.astype(weight.dtype).reshape(-1, *(1,) * (weight.ndim - 1))
 
 
-def _conv(assembly: Assembly, node: Node) -> tuple[Step, str]:
-    how = node.settings
-    weights = _program.prepared(how["geometry"], _taken_weight(node))
+def _prepared(assembly: Assembly, node: Node) -> Any:
+    weights = _program.prepared(node.settings["geometry"], _taken_weight(node))
     if weights.packed is not None:
         assembly.packed_bytes += weights.packed.nbytes
+    return weights
+
+
+def _conv(assembly: Assembly, node: Node) -> tuple[Step, str]:
+    how = node.settings
+    weights = _prepared(assembly, node)
     places = {
         "weight": assembly.constant(weights.plain),
         "packed": assembly.constant(weights.packed),
@@ -119,6 +124,26 @@ def _conv(assembly: Assembly, node: Node) -> tuple[Step, str]:
     }
     function = how.get("function", "")
     return Step("conv", places, weights.fields, function, (how.get("slope", 0.0),)), weights.form
+
+
+def _expand(assembly: Assembly, node: Node) -> tuple[Step, str]:
+    how, first = node.settings, node.settings["first"]
+    weights = _prepared(assembly, first)
+    places = {
+        "weight": assembly.constant(_taken_weight(node)),
+        "packed": assembly.constant(weights.packed),
+        "bias": assembly.constant(how["bias"]),
+        "first": assembly.constant(first.settings["bias"]),
+    }
+    step = Step(
+        "expand",
+        places,
+        (weights.fields, how["geometry"].fields),
+        how.get("function", ""),
+        (how.get("slope", 0.0), first.settings.get("slope", 0.0)),
+        first.settings.get("function", ""),
+    )
+    return step, "direct"
 
 
 def _linear(assembly: Assembly, node: Node) -> tuple[Step, str]:
@@ -162,6 +187,7 @@ def _copy(assembly: Assembly, node: Node) -> tuple[Step, str]:
 
 _STEPS: dict[str, Callable[[Assembly, Node], tuple[Step, str]]] = {
     "conv": _conv,
+    "expand": _expand,
     "linear": _linear,
     "batch_norm": _batch_norm,
     "activation": _pointwise,

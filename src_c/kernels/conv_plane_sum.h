@@ -18,6 +18,7 @@ typedef struct {
     T bias, slope;
     ptrdiff_t activation;
     ptrdiff_t p0, p1, height, x_row, y_row, lo; /* rows of output, of the input, their strides, first row read */
+    ptrdiff_t above; /* rows of the input before those at x */
     int skip,
         finish; /* skip: rows outside add nothing, for no weight is infinite or NaN; finish: there is more to do than to sum */
 } NAME(sweep);
@@ -108,7 +109,7 @@ INLINE void NAME(sweep_of)(const NAME(sweep) *shared, const NAME(column) *place,
     UNROLL(7)
     for (int k = 0; k < held; k++) r.sum[k][0] = r.sum[k][1] = r.bias;
     r.h = c.p0 * step + c.lo;
-    r.from = r.h * c.x_row + column.at;
+    r.from = (r.h - c.above) * c.x_row + column.at;
     r.to = c.p0 * c.y_row + column.q;
     const ptrdiff_t stop = c.p1 + held - 1;
     for (ptrdiff_t j = c.p0; j < stop; j++) {
@@ -173,46 +174,72 @@ INLINE int NAME(all_finite)(const T *x, ptrdiff_t count) {
 /* Elements of scratch for rows outside: as much of one as a column reads. */
 enum { NAME(ZEROS) = (2 * NAME(COLUMN_VECTORS) + 1) * VBYTES / T_BYTES + 16, NAME(WEIGHTS) = 64 };
 
-static void NAME(plane_task)(void *context, ptrdiff_t task, void *scratch) {
-    const NAME(plane_job) *job = context;
-    const NAME(square) *square = &job->square;
-    const NAME(plane_tasks) *share = &job->share;
-    const window *w = square->w;
+static size_t NAME(sweep_scratch)(const window *w) {
+    return (NAME(ZEROS) + NAME(WEIGHTS))*sizeof(T) + (size_t)NAME(columns_across)(w->out[2]) * sizeof(NAME(column));
+}
+
+/* What a thread holds while it sweeps, in its scratch. */
+typedef struct {
+    NAME(sweep) sweep;
+    T *weights;
+    NAME(column) *column;
+} NAME(sweep_desk);
+
+/* For output rows p0 .. p1-1 of one plane after another. */
+static NAME(sweep_desk) NAME(sweep_rows_of)(const NAME(plane_job) *job, ptrdiff_t p0, ptrdiff_t p1, void *scratch) {
+    const window *w = job->square.w;
     const fc_epilogue *end = job->end;
-    const ptrdiff_t planes = w->n * w->groups * w->k, columns = NAME(columns_across)(w->out[2]);
     T *zeros = scratch, *weights = zeros + NAME(ZEROS);
-    NAME(column) *column = (NAME(column) *)(void *)(weights + NAME(WEIGHTS));
+    NAME(sweep_desk) desk = {.weights = weights, .column = (NAME(column) *)(void *)(weights + NAME(WEIGHTS))};
     memset(zeros, 0, NAME(ZEROS) *sizeof(T));
     /* an output that is read back must not have been written by the column before */
-    NAME(place_columns)(square, w->c == 1 && !(end && end->add), column);
-    const ptrdiff_t first = task / share->bands * share->planes, p0 = task % share->bands * share->rows;
-    NAME(sweep) c = {.zeros = zeros,
-                     .slope = end ? (T)end->slope : 0,
-                     .p0 = p0,
-                     .p1 = smaller(p0 + share->rows, w->out[1]),
-                     .height = w->in[1],
-                     .x_row = w->x_s[1],
-                     .y_row = w->y_s[1],
-                     .lo = square->lo[0]};
-    const ptrdiff_t channels = w->groups * w->k;
+    NAME(place_columns)(&job->square, w->c == 1 && !(end && end->add), desk.column);
+    desk.sweep = (NAME(sweep)){.zeros = zeros,
+                               .slope = end ? (T)end->slope : 0,
+                               .p0 = p0,
+                               .p1 = p1,
+                               .height = w->in[1],
+                               .x_row = w->x_s[1],
+                               .y_row = w->y_s[1],
+                               .lo = job->square.lo[0]};
+    return desk;
+}
+
+/* Plane k of the output of image n, its group's planes of the input one after another from x on. */
+static void NAME(sweep_plane)(const NAME(plane_job) *job, NAME(sweep_desk) *desk, const T *x, ptrdiff_t n,
+                              ptrdiff_t k) {
+    const NAME(square) *square = &job->square;
+    const window *w = square->w;
+    const fc_epilogue *end = job->end;
+    const ptrdiff_t columns = NAME(columns_across)(w->out[2]), g = w->k == 1 ? k : k / w->k;
+    const ptrdiff_t place = n * w->y_n + k * w->y_c;
+    NAME(sweep) *c = &desk->sweep;
+    c->y = job->y + place;
+    for (ptrdiff_t i = 0; i < w->c; i++) {
+        c->weight = NAME(square_weights)(square, job->weight + g * w->w_g + (k - g * w->k) * w->w_k + i * w->w_c,
+                                         desk->weights);
+        c->x = x + i * w->x_c;
+        c->skip = NAME(all_finite)(c->weight, w->taps);
+        c->bias = i == 0 && end && end->bias ? ((const T *)end->bias)[k] : 0;
+        c->add = i > 0 ? c->y : end && end->add ? (const T *)end->add + place : NULL;
+        c->activation = end && i + 1 == w->c ? end->activation : FC_IDENTITY;
+        c->finish = c->add || c->activation;
+        for (const NAME(column) *at = desk->column; at < desk->column + columns; at++)
+            NAME(sweeps)[square->size / 2 - 1][square->step - 1][at->vectors - 1][at->edge](c, at);
+    }
+}
+
+static void NAME(plane_task)(void *context, ptrdiff_t task, void *scratch) {
+    const NAME(plane_job) *job = context;
+    const NAME(plane_tasks) *share = &job->share;
+    const window *w = job->square.w;
+    const ptrdiff_t channels = w->groups * w->k, p0 = task % share->bands * share->rows;
+    const ptrdiff_t first = task / share->bands * share->planes;
+    NAME(sweep_desk) desk = NAME(sweep_rows_of)(job, p0, smaller(p0 + share->rows, w->out[1]), scratch);
     ptrdiff_t n = first / channels, k = first % channels;
-    for (ptrdiff_t left = smaller(share->planes, planes - first); left > 0; left--) {
+    for (ptrdiff_t left = smaller(share->planes, w->n * channels - first); left > 0; left--) {
         const ptrdiff_t g = w->k == 1 ? k : k / w->k;
-        const ptrdiff_t place = n * w->y_n + k * w->y_c;
-        c.y = job->y + place;
-        for (ptrdiff_t i = 0; i < w->c; i++) {
-            c.weight =
-                NAME(square_weights)(square, job->weight + g * w->w_g + (k - g * w->k) * w->w_k + i * w->w_c, weights);
-            c.x = job->x + n * w->x_n + (g * w->c + i) * w->x_c;
-            c.skip = NAME(all_finite)(c.weight, w->taps);
-            c.bias = i == 0 && end && end->bias ? ((const T *)end->bias)[k] : 0;
-            c.add = i > 0 ? c.y : end && end->add ? (const T *)end->add + place : NULL;
-            c.activation = end && i + 1 == w->c ? end->activation : FC_IDENTITY;
-            c.finish = c.add || c.activation;
-            for (ptrdiff_t j = 0; j < columns; j++)
-                NAME(sweeps)[square->size / 2 - 1][square->step - 1][column[j].vectors - 1][column[j].edge](&c,
-                                                                                                            column + j);
-        }
+        NAME(sweep_plane)(job, &desk, job->x + n * w->x_n + g * w->c * w->x_c, n, k);
         if (++k == channels) n++, k = 0;
     }
 }
@@ -223,7 +250,6 @@ static int NAME(plane_forward)(const NAME(square) *square, const T *x, const T *
     const double work_a_row = (double)w->out[2] * (double)(w->c * w->taps);
     NAME(plane_job) job = {.square = *square, .x = x, .weight = weight, .y = y, .end = end};
     job.share = NAME(share_planes)(planes, w->out[1], work_a_row);
-    const size_t scratch =
-        (NAME(ZEROS) + NAME(WEIGHTS))*sizeof(T) + (size_t)NAME(columns_across)(w->out[2]) * sizeof(NAME(column));
-    return fc_parallel(job.share.tasks, work_a_row * (double)(w->out[1] * planes), scratch, NAME(plane_task), &job);
+    return fc_parallel(job.share.tasks, work_a_row * (double)(w->out[1] * planes), NAME(sweep_scratch)(w),
+                       NAME(plane_task), &job);
 }

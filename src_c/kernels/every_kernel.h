@@ -112,6 +112,7 @@
 #include "conv_grad_weight.h"
 #include "conv_dilated.h"
 #include "conv.h"
+#include "conv_expand.h"
 #include "conv_grad_input.h"
 #include "linear.h"
 #include "reduce.h"
@@ -139,6 +140,8 @@ const fc_kernels JOIN(NAME(fc_kernels), TARGET) = {
     .conv_packed_size = NAME(conv_packed_size),
     .conv_pack = NAME(conv_pack),
     .conv_forward = NAME(conv_forward),
+    .conv_expands = NAME(conv_expands),
+    .conv_expand = NAME(conv_expand),
     .conv_grad_input = NAME(conv_grad_input),
     .conv_grad_weight = NAME(conv_grad_weight),
     .linear_few = NAME(linear_few),

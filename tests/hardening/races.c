@@ -65,6 +65,12 @@ static long calls_of(const fc_kernels *kernels) {
             require(kernels->conv_grad_weight(&s, dy, x, y));
             calls += 5;
         }
+    const geometry wide = {.n = 2, .c = 12, .k = 24, .g = 1, .size = 20, .kernel = 1, .stride = 1, .pad = 0};
+    const geometry deep = {.n = 2, .c = 24, .k = 24, .g = 24, .size = 20, .kernel = 3, .stride = 2, .pad = 1};
+    const fc_conv first = conv_of(&wide, FC_DIRECT), second = conv_of(&deep, FC_DIRECT);
+    const fc_epilogue between = {.activation = FC_RELU}, end = {.activation = FC_RELU6};
+    require(kernels->conv_pack(&first, w, packed));
+    require(kernels->conv_expand(&first, x, packed, &between, &second, w, &end, y));
     const fc_pool pool = {.n = 2, .c = 6, .in = {1, 12, 12}, .kernel = {1, 3, 3}, .out = {1, 6, 6}, .stride = {1, 2, 2},
                           .pad = {0, 1, 1}, .dilation = {1, 1, 1}, .pad_after = {0, 0, 0}, .count_include_pad = 1};
     float mean[8], var[8];
@@ -78,7 +84,7 @@ static long calls_of(const fc_kernels *kernels) {
     free(indices);
     free(packed);
     free(y);
-    return calls + 7;
+    return calls + 8;
 }
 
 static void *caller(void *argument) {
