@@ -7,14 +7,13 @@
      winograd  both sides transformed (conv_winograd_grad.h): a pixel stands for a tile, each of its points is a plane of its
                own, and a column is a channel
 
-   Layers with few channels or a single tap go to conv_grad_weight_rows.h instead.
+   Layers with few channels or long planes of a single tap go to conv_grad_weight_rows.h instead, short ones to conv_grad_weight_point.h.
 
    Small weights: the batch is cut into parts, each a task of its own with private sums, added at the end in a fixed order.
    Large weights: all threads work on one chunk at a time, first packing it, then each summing its own columns; in several passes over
    ranges of filters where sums would take too much memory. */
 
 enum {
-    NAME(RUN) = 256, /* pixels summed in registers before sums are added in memory: bounds the rounding error */
     NAME(SUMS_BYTES) = 48 << 20, /* of sums in memory in a pass */
     NAME(SHARED_BYTES) = 8 << 20, /* of a chunk that all threads work on, by winograd */
     NAME(FAR_BYTES) = 24 << 20, /* of sums that go to memory and back with every chunk */
@@ -334,6 +333,7 @@ static int NAME(grad_weight_pass)(const window *w, const NAME(grad_kind) *kind, 
                                   const T *dy, const T *x, T *dw) {
     int not_finite = 0;
     if (!kind && NAME(choose_rows)(w)) return NAME(rows_grad_weight)(w, dy, x, dw);
+    if (!kind && NAME(choose_point)(w)) return NAME(point_grad_weight)(w, dy, x, dw);
     NAME(grad_weight_job) job = {.w = w, .kind = kind, .taps = taps, .x = x, .dy = dy, .dw = dw};
     job.not_finite = &not_finite;
     NAME(plan_grad_weight)(&job);

@@ -1,6 +1,8 @@
 /* What a gradient to the weight of dense convolutions has to do (conv_grad_weight.h): its grid of sums, and the chunks of pixels it goes
    by. */
 
+enum { NAME(RUN) = 256 }; /* pixels summed in registers before sums are added in memory: bounds the rounding error */
+
 struct NAME(grad_kind);
 
 typedef struct {

@@ -109,6 +109,7 @@
 #include "conv_depthwise.h"
 #include "conv_small_groups.h"
 #include "conv_grad_weight_rows.h"
+#include "conv_grad_weight_point.h"
 #include "conv_grad_weight.h"
 #include "conv_dilated.h"
 #include "conv.h"
