@@ -34,9 +34,11 @@ static ptrdiff_t NAME(expand_bands)(const NAME(square) *square) {
     return of_output < LEAST_ROWS ? 0 : divide_up(out, of_output);
 }
 
-/* Whether the second can take over from the first: planes of one depth in rows, of which it reads every one, with an input that the
-   second-level cache holds while one tile of filters after another passes over it. Taps are those of the second. */
+/* Whether the second can take over from the first, and that pays: planes of one depth in rows, of which it reads every one, so large
+   that images gain nothing by sharing vectors, with an input that the second-level cache holds while one tile of filters after
+   another passes over it. */
 static int NAME(expand_plan)(const window *first, const window *second, NAME(square) *square, ptrdiff_t *bands) {
+    enum { LEAST_PIXELS = 512 };
     if (first->taps != 1 || first->groups != 1 || second->groups != first->k || second->c != 1 || second->k != 1)
         return 0;
     for (int a = 0; a < 3; a++)
@@ -44,42 +46,41 @@ static int NAME(expand_plan)(const window *first, const window *second, NAME(squ
             second->in[a] != first->out[a])
             return 0;
     if (first->x_s[2] != 1 || first->n != second->n || first->c == 0 || window_pixels(second) == 0) return 0;
-    if (!NAME(square_window)(second, square) || window_pixels(first) < VL) return 0;
+    if (!NAME(square_window)(second, square) || window_pixels(first) < LEAST_PIXELS) return 0;
     *bands = NAME(expand_bands)(square);
     return *bands > 0 && first->c * window_pixels(first) / *bands * (ptrdiff_t)sizeof(T) <= L2_BYTES / 2;
 }
 
-/* `pixels` neighbours, from x on, of the planes of one tile of filters. */
+/* `pixels` neighbours, from x on, of the planes of one tile of filters: whole vectors, then the rest, which is a few lanes or a vector
+   that ends with it and makes some pixels a second time. */
 static void NAME(expand_pixels)(const NAME(expand_job) *job, const T *x, ptrdiff_t pixels, ptrdiff_t tile,
                                 const ptrdiff_t *off, T *planes) {
     const window *w = &job->first;
-    const ptrdiff_t blocks = NAME(reduction_blocks)(w), rest = pixels % VL;
-    const ptrdiff_t whole = pixels / VL, panels = divide_up(whole, TILE_V);
+    const ptrdiff_t step = channels_a_block(w), rest = pixels % VL;
     const T *weight = job->packed + tile * TILE_M * w->c;
     NAME(tile_end) end = {.row = job->room, .partial_row = job->room, .next_a = weight, .next_b = weight};
-    /* Whole vectors, then the rest: few lanes, or a vector that ends with it and makes some pixels a second time. */
-    for (ptrdiff_t p = 0; p < panels + (rest > 0); p++) {
-        const int last = p == panels, few = last && rest <= TILE_FEW;
-        const ptrdiff_t v0 = p * whole / larger(1, panels), v1 = (p + 1) * whole / larger(1, panels);
-        const ptrdiff_t at = !last ? v0 * VL : few ? whole * VL : pixels - VL;
-        for (ptrdiff_t i = 0; i < blocks; i++) {
-            const NAME(block) block = NAME(block_at)(w, i);
-            const T *from = x + block.c0 * w->x_c + at, *a = weight + block.done * TILE_M;
-            const T *b[3] = {from, from + VL, from + 2 * VL};
-            end.c = planes + at;
-            end.partial = i ? planes + at : NULL;
-            if (i == blocks - 1) {
+    ptrdiff_t vectors;
+    for (ptrdiff_t at = 0, left = pixels / VL; left > 0 || at < pixels; at += vectors * VL, left -= vectors) {
+        const int few = left == 0 && rest <= TILE_FEW;
+        vectors = left == TILE_V + 1 ? TILE_V - 1 : larger(1, smaller(left, TILE_V));
+        const ptrdiff_t from = left > 0 || few ? at : pixels - VL;
+        end.c = planes + from;
+        end.partial = end.bias = NULL;
+        end.activation = FC_IDENTITY;
+        for (ptrdiff_t c = 0; c < w->c; c += step) {
+            const ptrdiff_t count = smaller(step, w->c - c);
+            const T *b[3] = {x + c * w->x_c + from, x + c * w->x_c + from + VL, x + c * w->x_c + from + 2 * VL};
+            if (c + count == w->c) {
                 end.bias = job->bias ? job->bias + tile * TILE_M : NULL;
                 end.activation = job->activation;
                 end.slope = job->slope;
             }
             if (few)
-                NAME(tile_few)(block.count, a, from, off, &end, 0, rest);
+                NAME(tile_few)(count, weight + c * TILE_M, b[0], off, &end, 0, rest);
             else
-                NAME(tile)[last ? 1 : v1 - v0](block.count, a, 1, TILE_M, b, off, &end);
+                NAME(tile)[vectors](count, weight + c * TILE_M, 1, TILE_M, b, off, &end);
+            end.partial = end.c;
         }
-        end.bias = NULL;
-        end.activation = FC_IDENTITY;
     }
 }
 
