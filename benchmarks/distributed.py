@@ -32,11 +32,11 @@ def mnist_cnn() -> L.Layer:
     )  # fmt: skip
 
 
-# name: (network, picture, batch of all ranks)
+# name: (network, picture)
 WORK = {
-    "mnist-cnn": (mnist_cnn, (1, 28, 28), 128),
-    "cifar-vgg16": (lambda: cifar_vgg16(num_classes=10, seed=0), (3, 32, 32), 128),
-    "cifar-resnet18": (lambda: cifar_resnet18(num_classes=10, seed=0), (3, 32, 32), 128),
+    "mnist-cnn": (mnist_cnn, (1, 28, 28)),
+    "cifar-vgg16": (lambda: cifar_vgg16(num_classes=10, seed=0), (3, 32, 32)),
+    "cifar-resnet18": (lambda: cifar_resnet18(num_classes=10, seed=0), (3, 32, 32)),
 }
 WARM_UP = 3
 
@@ -51,10 +51,10 @@ class Clock(Callback):
         self.times.append(time.perf_counter())
 
 
-def work(name: str, steps: int) -> None:
+def work(name: str, batch: int, steps: int) -> None:
     """Train for that many steps, alone or as a rank; rank 0 prints images/s."""
     communicator = world()
-    network, shape, batch = WORK[name]
+    network, shape = WORK[name]
     rng = np.random.default_rng(0)
     x = rng.standard_normal((batch * (steps + WARM_UP), *shape), np.float32)
     y = rng.integers(0, 10, len(x))
@@ -66,8 +66,8 @@ def work(name: str, steps: int) -> None:
         print(json.dumps(batch / seconds))
 
 
-def measured(command: list[str], name: str, steps: int, threads: int) -> float:
-    line = [*command, sys.executable, __file__, "--work", name, "--steps", str(steps)]
+def measured(command: list[str], name: str, batch: int, steps: int, threads: int) -> float:
+    line = [*command, sys.executable, __file__, "--work", name, "--batch", str(batch), "--steps", str(steps)]
     environment = {**os.environ, "FASTCONV_NUM_THREADS": str(threads)}
     done = subprocess.run(line, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return float(done.stdout)
@@ -84,20 +84,22 @@ def mpiexec() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", choices=tuple(WORK), help=argparse.SUPPRESS)
+    parser.add_argument("--batch", type=int, default=256, metavar="N", help="of all processes together (default: 256)")
     parser.add_argument("--steps", type=int, default=20, metavar="N", help="timed in each run (default: 20)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="runs of each kind (default: 5)")
     parser.add_argument("--only", choices=tuple(WORK), nargs="+", default=tuple(WORK))
     args = parser.parse_args()
     if args.work:
-        return work(args.work, args.steps)
+        return work(args.work, args.batch, args.steps)
     ranks = [mpiexec(), "-n", "2"]
     print("training                1 process, 2 threads   mpiexec -n 2, 1 thread each   ratio (median of rounds)")
     for name in args.only:
-        pairs = [(measured([], name, args.steps, 2), measured(ranks, name, args.steps, 1)) for _ in range(args.rounds)]
+        ways = ([], 2), (ranks, 1)
+        pairs = [[measured(way, name, args.batch, args.steps, n) for way, n in ways] for _ in range(args.rounds)]
         alone, both = (statistics.median(column) for column in zip(*pairs, strict=True))
         ratio = statistics.median(two / one for one, two in pairs)
         print(
-            f"{name:<15} batch {WORK[name][2]:<4} {alone:12.0f} images/s {both:20.0f} images/s {ratio:14.2f}",
+            f"{name:<15} batch {args.batch:<4} {alone:12.0f} images/s {both:20.0f} images/s {ratio:14.2f}",
             flush=True,
         )
 
