@@ -91,10 +91,9 @@ def main() -> None:
     args = parser.parse_args()
     if args.work:
         return work(args.work, args.batch, args.steps)
-    ranks = [mpiexec(), "-n", "2"]
+    ways = ([], 2), ([mpiexec(), "-n", "2"], 1)
     print("training                1 process, 2 threads   mpiexec -n 2, 1 thread each   ratio (median of rounds)")
     for name in args.only:
-        ways = ([], 2), (ranks, 1)
         pairs = [[measured(way, name, args.batch, args.steps, n) for way, n in ways] for _ in range(args.rounds)]
         alone, both = (statistics.median(column) for column in zip(*pairs, strict=True))
         ratio = statistics.median(two / one for one, two in pairs)
